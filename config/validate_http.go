@@ -1,0 +1,92 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// paths checks the routes that can be moved: none may stand on another.
+func (c *checker) paths() {
+	const hint = "write an absolute path of letters, digits, '-', '_', '.' and '/', such as "
+	c.check("auth_path", checkPath(c.AuthPath), hint+"/api/auth")
+	c.check("token.path", checkPath(c.Token.Path), hint+"/api/cognito-token")
+	if collide(c.AuthPath, c.Token.Path) {
+		c.fault("token.path", "collides with auth_path", "move one of them")
+	}
+	fixed := []string{"/login", "/healthz", "/readyz", "/static", "/.well-known", "/oauth2/token", "/v1/auth", "/event"}
+	for _, route := range fixed {
+		if collide(c.AuthPath, route) {
+			c.fault("auth_path", "collides with "+route, "move it")
+		}
+		if collide(c.Token.Path, route) {
+			c.fault("token.path", "collides with "+route, "move it")
+		}
+	}
+}
+
+// collide reports whether one path is the other, or lies under it.
+func collide(a, b string) bool {
+	return a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
+}
+
+// token checks the header that a request for a token has to carry. It proves something
+// only if another site's script cannot send it without a preflight, and browsers do not
+// send it by themselves (Fetch: CORS-safelisted and forbidden request headers).
+func (c *checker) token() {
+	header := c.Token.CSRFHeader
+	if header == "" {
+		return
+	}
+	const hint = "use a name of your own, such as X-CSRF"
+	if len(header) > 64 || !isToken(header) {
+		c.fault("token.csrf_header", "is not a header name of at most 64 letters, digits and signs", hint)
+		return
+	}
+	name := strings.ToLower(header)
+	everyday := []string{
+		"accept", "accept-charset", "accept-encoding", "accept-language", "access-control-request-headers",
+		"access-control-request-method", "connection", "content-language", "content-length", "content-type", "cookie",
+		"date", "dnt", "expect", "host", "keep-alive", "last-event-id", "origin", "range", "referer", "save-data", "te",
+		"trailer", "transfer-encoding", "upgrade", "upgrade-insecure-requests", "user-agent", "via",
+	}
+	if slices.Contains(everyday, name) || strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "proxy-") {
+		c.fault("token.csrf_header", "is a header that requests from other sites carry too", hint)
+	}
+}
+
+// maxLogo bounds brand.logo, which every page carries.
+const maxLogo = 16 << 10
+
+func (c *checker) brand() {
+	b := c.Brand
+	if len([]rune(b.Name)) > 80 {
+		c.fault("brand.name", "is over 80 characters", "shorten it")
+	}
+	if b.Logo != "" && !isLogo(b.Logo) {
+		c.fault("brand.logo", "is neither a path, an https URL nor a data:image/ URL of at most 16 kB", "write it as /logo.svg or https://…")
+	}
+	if b.Accent != "" && !regexp.MustCompile(`^#([0-9A-Fa-f]{3}){1,2}$`).MatchString(b.Accent) {
+		c.fault("brand.accent", "is not a colour", "write #rgb or #rrggbb")
+	}
+}
+
+func isLogo(text string) bool {
+	switch {
+	case len(text) > maxLogo || strings.ContainsAny(text, " \\\"'<>"):
+		return false
+	case strings.HasPrefix(text, "/"):
+		return !strings.HasPrefix(text, "//") // which names another host
+	case strings.HasPrefix(text, "data:image/"):
+		return true
+	}
+	u, err := parseURL(text)
+	return err == nil && u.Scheme == "https"
+}
+
+// isToken follows token of RFC 9110 section 5.6.2, which cookie names share.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
