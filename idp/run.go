@@ -1,0 +1,73 @@
+package idp
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 15 * time.Second
+	renewEvery = time.Hour
+)
+
+// Run discovers the provider and fetches its keys at once, tries again with growing pauses until that worked,
+// and renews both about once an hour. What is held stays in use while a renewal fails. It returns when ctx ends.
+func (p *Provider) Run(ctx context.Context) {
+	for failures := 0; ; {
+		wait := jitter(renewEvery)
+		if err := p.renew(ctx); err != nil {
+			wait = backoff(firstRetry, failures, lastRetry)
+			failures++
+			if ctx.Err() == nil {
+				p.cfg.Logger.Warn("provider not reached", "error", err, "failures", failures, "retry_in", wait)
+			}
+		} else {
+			p.cfg.Logger.Info("provider reached", "issuer", p.cfg.Issuer, "kind", p.meta.Load().quirks.name, "failures", failures)
+			failures = 0
+		}
+		p.tries.announce(p.cfg.Now().Add(wait))
+		if !sleep(ctx, wait) {
+			p.tries.announce(time.Time{})
+			return
+		}
+	}
+}
+
+func (p *Provider) renew(ctx context.Context) error {
+	err := p.discover(ctx)
+	if p.meta.Load() == nil {
+		return err
+	}
+	// Keys are renewed by what is held even while the document cannot be.
+	if keysErr := p.keys.refresh(ctx); err == nil {
+		err = keysErr
+	}
+	return err
+}
+
+// Ready is nil when the provider's metadata and at least one of its signing keys are held.
+func (p *Provider) Ready() error {
+	if p.meta.Load() == nil {
+		return &Error{Kind: ErrUnavailable, Operation: OperationDiscovery, detail: "no metadata yet"}
+	}
+	if p.keys.empty() {
+		return &Error{Kind: ErrUnavailable, Operation: OperationKeys, detail: "no signing key yet"}
+	}
+	return nil
+}
+
+// Check takes one fresh look at discovery and keys and keeps neither. Its error says what is wrong in words fit
+// for an operator.
+func (p *Provider) Check(ctx context.Context) error {
+	m, err := p.read(ctx)
+	if err != nil {
+		return err
+	}
+	if p.cfg.Logout == logoutOIDC && m.logout.form == logoutNone {
+		return &Error{Kind: ErrMisconfigured, Operation: OperationDiscovery,
+			detail: "logout is oidc but the provider has no end_session_endpoint"}
+	}
+	_, err = p.fetchKeysFrom(ctx, m.JWKS)
+	return err
+}
