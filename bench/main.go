@@ -1,0 +1,130 @@
+// Command bench measures the built binary beside a bare echo handler that answers the same bytes, in one run: both are loaded in
+// turn with wrk, several rounds, and what is printed is the median. CPU time per request is the server process's own, from
+// /proc; it is the steadiest figure on a machine shared with the load generator.
+//
+//	build → start provider, Vestibule and the bare handler → sign in → wrk in rounds → table
+//
+// Read this file for what is measured, target.go for the processes, wrk.go for the load.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Targets, as ratios to the bare handler measured in the same run.
+const (
+	maxReturning = 2.5
+	maxUnseen    = 4.5
+	maxSignedOut = 2.0
+	maxCookie    = 3400 // bytes of name and value
+	maxMemory    = 40   // MB
+	maxStart     = 100 * time.Millisecond
+)
+
+type options struct {
+	rounds, connections int
+	round               time.Duration
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each load")
+	flag.IntVar(&o.connections, "connections", 64, "connections of wrk")
+	flag.DurationVar(&o.round, "round", 5*time.Second, "length of one round")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		os.Exit(1)
+	}
+}
+
+// load is one kind of request against one server.
+type load struct {
+	name    string
+	target  *target
+	cookies []string // Cookie headers, one after the other; none: no header
+	limit   float64  // largest ratio to the first load; 0: none
+	status  int
+	rounds  []result
+}
+
+func run(ctx context.Context, o options, out io.Writer) error {
+	fmt.Fprintln(out, "building and starting ...")
+	stage, err := newStage(ctx)
+	if err != nil {
+		return err
+	}
+	defer stage.close()
+	loads := []*load{
+		{name: "bare echo handler, no cookie", target: stage.bare, status: 200},
+		{name: "token answer, returning browser", target: stage.vestibule, cookies: stage.cookies[:1], limit: maxReturning, status: 200},
+		{name: "token answer, cookie never seen", target: stage.vestibule, cookies: stage.cookies, limit: maxUnseen, status: 200},
+		{name: "401, no cookie", target: stage.vestibule, limit: maxSignedOut, status: 401},
+	}
+	for round := range o.rounds {
+		for _, l := range loads {
+			fmt.Fprintf(out, "round %d of %d: %s\n", round+1, o.rounds, l.name)
+			r, err := fire(ctx, o, l)
+			if err != nil {
+				return fmt.Errorf("%s: %w", l.name, err)
+			}
+			l.rounds = append(l.rounds, r)
+		}
+	}
+	return report(out, stage, loads)
+}
+
+// report prints the table and fails if a target is missed.
+func report(out io.Writer, s *stage, loads []*load) error {
+	bare := median(loads[0].rounds, func(r result) float64 { return r.cpu })
+	fmt.Fprintf(out, "\n%-34s %12s %8s %8s %8s %8s %10s\n", "", "CPU us/req", "x bare", "most", "p50 ms", "p99 ms", "req/s")
+	var missed []string
+	for _, l := range loads {
+		cpu := median(l.rounds, func(r result) float64 { return r.cpu })
+		most := "-"
+		if l.limit > 0 {
+			most = fmt.Sprintf("%.1f", l.limit)
+			if cpu/bare > l.limit {
+				missed = append(missed, l.name)
+			}
+		}
+		fmt.Fprintf(out, "%-34s %12.1f %8.2f %8s %8.2f %8.2f %10.0f\n", l.name, cpu, cpu/bare, most,
+			median(l.rounds, func(r result) float64 { return r.p50 }), median(l.rounds, func(r result) float64 { return r.p99 }),
+			median(l.rounds, func(r result) float64 { return r.rate }))
+	}
+	fmt.Fprintf(out, "\nsession cookie, bytes of name and value: %d (at most %d), with attributes as the browser stores it: %d (at most 4096)\n", s.cookieBytes, maxCookie, s.storedBytes)
+	fmt.Fprintf(out, "memory after the load: %.1f MB (at most %d)\n", s.vestibule.memory(), maxMemory)
+	fmt.Fprintf(out, "start to first answer: %s (at most %s)\n", s.vestibule.started.Round(time.Millisecond), maxStart)
+	if s.cookieBytes > maxCookie || s.storedBytes > 4096 {
+		missed = append(missed, "cookie bytes")
+	}
+	if s.vestibule.memory() > maxMemory {
+		missed = append(missed, "memory")
+	}
+	if s.vestibule.started > maxStart {
+		missed = append(missed, "start")
+	}
+	if len(missed) > 0 {
+		return fmt.Errorf("missed: %s", strings.Join(missed, ", "))
+	}
+	return nil
+}
+
+func median(rounds []result, of func(result) float64) float64 {
+	var all []float64
+	for _, r := range rounds {
+		all = append(all, of(r))
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed load.lua
+var script []byte
+
+// result is one round.
+type result struct {
+	cpu      float64 // µs of the server's processor time per request
+	p50, p99 float64 // ms
+	rate     float64 // requests per second
+}
+
+// fire runs wrk once and reads the server's processor time around it.
+func fire(ctx context.Context, o options, l *load) (result, error) {
+	dir, err := os.MkdirTemp("", "vestibule-wrk")
+	if err != nil {
+		return result{}, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	lua, cookies := filepath.Join(dir, "load.lua"), filepath.Join(dir, "cookies")
+	if err := os.WriteFile(lua, script, 0o600); err != nil {
+		return result{}, err
+	}
+	if err := os.WriteFile(cookies, []byte(strings.Join(l.cookies, "\n")), 0o600); err != nil {
+		return result{}, err
+	}
+	before, err := l.target.cpu()
+	if err != nil {
+		return result{}, err
+	}
+	wrk := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(o.connections), "-d"+strconv.Itoa(int(o.round/time.Second))+"s",
+		"-s", lua, l.target.url, "--", cookies)
+	out, err := wrk.CombinedOutput()
+	if err != nil {
+		return result{}, fmt.Errorf("wrk: %w: %s", err, out)
+	}
+	after, err := l.target.cpu()
+	if err != nil {
+		return result{}, err
+	}
+	return parse(string(out), l.status, after-before)
+}
+
+// parse reads the line that load.lua prints: requests, statuses other than the expected one, p50 and p99 in µs, seconds.
+func parse(out string, status int, cpu time.Duration) (result, error) {
+	_, line, found := strings.Cut(out, "RESULT ")
+	if !found {
+		return result{}, fmt.Errorf("wrk printed no result: %s", out)
+	}
+	var requests, p50, p99, micros float64
+	var failed, bad int
+	if _, err := fmt.Sscanf(line, "%g %d %d %g %g %g", &requests, &failed, &bad, &p50, &p99, &micros); err != nil {
+		return result{}, fmt.Errorf("read wrk's result: %w", err)
+	}
+	// wrk counts every status above 399 as bad.
+	if want := status >= 400; failed > 0 || (bad > 0) != want || requests == 0 {
+		return result{}, fmt.Errorf("%g requests, %d failed, %d with a status above 399, want status %d", requests, failed, bad, status)
+	}
+	return result{
+		cpu: float64(cpu.Microseconds()) / requests, p50: p50 / 1000, p99: p99 / 1000, rate: requests / (micros / 1e6),
+	}, nil
+}

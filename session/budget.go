@@ -1,0 +1,76 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+)
+
+// Header limits that cookies meet on their way. The session cookie is not all that stands there.
+const (
+	NginxHeaderLimit = 8 << 10  // large_client_header_buffers, by default
+	NodeHeaderLimit  = 16 << 10 // --max-http-header-size, by default
+)
+
+// Budget is what the cookies of a session weigh.
+type Budget struct {
+	Bytes   int    // names and values
+	Limit   string // the first usual limit that Bytes come near; "" while there is room
+	Largest string // the part of the session that costs most
+}
+
+// Weigh says what the cookies that carry s weigh, together with others bytes of cookies that the browser brings anyway. A limit is near
+// at three quarters of it.
+func Weigh(s *Session, cookies []*http.Cookie, others int) Budget {
+	b := Budget{Bytes: others, Largest: largest(s)}
+	for _, c := range cookies {
+		b.Bytes += len(c.Name) + len(c.Value)
+	}
+	switch {
+	case b.Bytes > NodeHeaderLimit*3/4:
+		b.Limit = "Node (16 kB)"
+	case b.Bytes > NginxHeaderLimit*3/4:
+		b.Limit = "nginx (8 kB)"
+	}
+	return b
+}
+
+func largest(s *Session) string {
+	name, most := "", 0
+	for _, part := range []struct {
+		name string
+		size int
+	}{
+		{"access token", len(s.Tokens.AccessToken)}, {"refresh token", len(s.Tokens.RefreshToken)},
+		{"ID token", len(s.Tokens.IDToken)}, {"claims", len(s.Tokens.Claims)},
+	} {
+		if part.size > most {
+			name, most = part.name, part.size
+		}
+	}
+	return name
+}
+
+// Typical weighs a session of the usual Cognito size under this configuration, so that an operator hears of a tight budget at
+// start and not from the first person who signs in. idToken: sessions keep the raw ID token.
+func (m *Manager) Typical(idToken bool) (Budget, error) {
+	now := m.c.Now()
+	t := Tokens{
+		// As much of each token as does not compress: signatures, encrypted parts, identifiers.
+		AccessToken: noise(100) + "." + noise(256), RefreshToken: noise(1290),
+		Issued: now, Expires: now.Add(m.c.RefreshBefore), Claims: json.RawMessage(`{"email":"somebody@example.com"}`),
+	}
+	if idToken {
+		t.IDToken = noise(100) + "." + noise(256)
+	}
+	s := m.newSession(now, t)
+	cookies, err := m.Cookies(s, nil)
+	return Weigh(s, cookies, 0), err
+}
+
+func noise(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b)
+}

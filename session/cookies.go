@@ -1,0 +1,175 @@
+package session
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gorilla/sessions"
+)
+
+const (
+	// cookieLimit is what every browser stores of one cookie, name, value and attributes together (RFC 6265, section 6.1).
+	cookieLimit = 4096
+	// maxChunks bounds a session to 20 kB; Node refuses more than 16 kB of headers, nginx 8 kB by default.
+	maxChunks = 5
+	// maxSameName is how many cookies of one name are looked at: a foreign one may stand before ours.
+	maxSameName = 4
+	// maxBrought bounds the cookies of ours that are looked at in one request.
+	maxBrought = 64
+)
+
+type brought struct{ name, value string }
+
+// ours picks the cookies of this manager out of Cookie header lines, in the browser's order. The header is read here rather
+// than by net/http because the session cookie is most of it: splitting and copying every cookie costs more than opening ours.
+func (m *Manager) ours(header []string) []brought {
+	var out []brought
+	for _, line := range header {
+		for len(line) > 0 && len(out) < maxBrought {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			name, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if !ok || !strings.HasPrefix(name, m.c.CookieName) {
+				continue
+			}
+			if rest := name[len(m.c.CookieName):]; rest == "" || rest[0] == '.' {
+				out = append(out, brought{name, value})
+			}
+		}
+	}
+	return out
+}
+
+// sealedValues gives the sealed sessions that the browser brought: one cookie is a whole, "N." before it says that N-1
+// further chunks follow. Anything that is not whole gives nothing.
+func (m *Manager) sealedValues(all []brought) []string {
+	var out []string
+	for _, b := range all {
+		if b.name != m.c.CookieName || len(out) == maxSameName {
+			continue
+		}
+		if len(b.value) < 2 || b.value[1] != '.' {
+			out = append(out, b.value)
+			continue
+		}
+		if whole, ok := m.join(b.value, all); ok {
+			out = append(out, whole)
+		}
+	}
+	return out
+}
+
+func (m *Manager) join(first string, all []brought) (string, bool) {
+	n := int(first[0] - '0')
+	if n < 2 || n > maxChunks {
+		return "", false
+	}
+	whole := strings.Builder{}
+	whole.WriteString(first[2:])
+	for i := 1; i < n; i++ {
+		name := m.chunkName(i)
+		at := slices.IndexFunc(all, func(b brought) bool { return b.name == name })
+		if at < 0 {
+			return "", false
+		}
+		whole.WriteString(all[at].value)
+	}
+	return whole.String(), true
+}
+
+func (m *Manager) chunkName(i int) string { return m.c.CookieName + "." + strconv.Itoa(i) }
+
+func (m *Manager) isChunk(name string) bool {
+	rest, ok := strings.CutPrefix(name, m.c.CookieName+".")
+	if !ok || len(rest) == 0 || len(rest) > 2 {
+		return false
+	}
+	return strings.Trim(rest, "0123456789") == ""
+}
+
+// Cookies seals the session and gives the cookies to set, with deletions of the chunks in header that are no longer used.
+func (m *Manager) Cookies(s *Session, header []string) ([]*http.Cookie, error) {
+	now := m.c.Now()
+	left := int(s.Started.Add(m.c.MaxAge).Sub(now).Seconds())
+	if left <= 0 {
+		return nil, &Ended{Reason: ReasonExpired}
+	}
+	packed, err := m.codec.pack(s)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := m.sealer.seal(m.c.CookieName, packed)
+	if err != nil {
+		return nil, err
+	}
+	cookies, err := m.split(sealed, left)
+	if err != nil {
+		return nil, err
+	}
+	bytes := 0
+	for _, c := range cookies {
+		bytes += len(c.Name) + len(c.Value)
+	}
+	m.c.Observe(Event{Kind: EventCookie, Bytes: bytes})
+	return append(cookies, m.deletions(header, cookies)...), nil
+}
+
+func (m *Manager) split(sealed string, maxAge int) ([]*http.Cookie, error) {
+	one := m.cookie(m.c.CookieName, sealed, maxAge)
+	if len(one.String()) <= cookieLimit {
+		return []*http.Cookie{one}, nil
+	}
+	room := cookieLimit - len(m.cookie(m.chunkName(maxChunks-1), "", maxAge).String())
+	rest := sealed
+	take := func(n int) (piece string) {
+		n = min(n, len(rest))
+		piece, rest = rest[:n], rest[n:]
+		return piece
+	}
+	cookies := []*http.Cookie{m.cookie(m.c.CookieName, take(room-2), maxAge)}
+	for rest != "" {
+		cookies = append(cookies, m.cookie(m.chunkName(len(cookies)), take(room), maxAge))
+	}
+	if len(cookies) > maxChunks {
+		return nil, ErrTooLarge
+	}
+	cookies[0].Value = strconv.Itoa(len(cookies)) + "." + cookies[0].Value
+	return cookies, nil
+}
+
+// Clear gives the cookies that delete whatever session the browser brought; none if it brought none.
+func (m *Manager) Clear(header []string) []*http.Cookie { return m.deletions(header, nil) }
+
+// deletions deletes the session cookies in header that kept does not set. They repeat the attributes: a browser that
+// compares them (a prefix, Secure) would otherwise keep the cookie.
+func (m *Manager) deletions(header []string, kept []*http.Cookie) []*http.Cookie {
+	var out []*http.Cookie
+	for _, b := range m.ours(header) {
+		if b.name != m.c.CookieName && !m.isChunk(b.name) {
+			continue
+		}
+		same := func(c *http.Cookie) bool { return c.Name == b.name }
+		if !slices.ContainsFunc(kept, same) && !slices.ContainsFunc(out, same) {
+			out = append(out, m.cookie(b.name, "", -1))
+		}
+	}
+	return out
+}
+
+// cookie makes one session cookie; maxAge in seconds, negative deletes.
+func (m *Manager) cookie(name, value string, maxAge int) *http.Cookie {
+	return m.cookieAs(name, value, maxAge, m.c.SameSite)
+}
+
+func (m *Manager) cookieAs(name, value string, maxAge int, sameSite http.SameSite) *http.Cookie {
+	c := sessions.NewCookie(name, value, &sessions.Options{
+		Path: "/", MaxAge: maxAge, Secure: m.c.Secure, HttpOnly: true, SameSite: sameSite,
+	})
+	if maxAge > 0 {
+		c.Expires = time.Time{} // Max-Age says it; every byte counts against the limit of 4,096
+	}
+	return c
+}

@@ -1,0 +1,178 @@
+package session
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"vestibule/kv"
+)
+
+const (
+	// PendingLife is how long a sign-in may take.
+	PendingLife = 10 * time.Minute
+	// MaxPending is how many sign-ins of one browser may be under way; the oldest gives way.
+	MaxPending = 5
+	// MaxReturnTo bounds where a pending sign-in leads, in bytes: it is carried in a cookie.
+	MaxReturnTo = 1024
+	// maxPendingBytes bounds all pending sign-ins of a browser together, names and values.
+	maxPendingBytes = 6 << 10
+)
+
+// Pending is a sign-in that was sent to the provider and has not come back. All its secrets come from one random seed, which
+// the browser keeps sealed: a state is good only in the browser that began it.
+type Pending struct {
+	State    string // 128 bits, base64url without padding: Cognito encodes other characters differently from time to time
+	Nonce    string // OIDC Core 1.0, section 3.1.2.1
+	Verifier string // PKCE code verifier, 43 characters (RFC 7636, section 4.1)
+	ReturnTo string
+	Begun    time.Time
+}
+
+const pendingVersion = 1
+
+// Begin makes a pending sign-in and gives the cookies to set: its own, and deletions of those that must give way.
+func (m *Manager) Begin(header []string, returnTo string) (Pending, []*http.Cookie, error) {
+	if len(returnTo) > MaxReturnTo {
+		return Pending{}, nil, fmt.Errorf("session: returnTo of %d bytes, want at most %d", len(returnTo), MaxReturnTo)
+	}
+	seed := make([]byte, 32)
+	_, _ = rand.Read(seed) // never fails (crypto/rand)
+	now := m.c.Now()
+	p, err := pendingFrom(seed, now.Unix(), returnTo)
+	if err != nil {
+		return Pending{}, nil, err
+	}
+	plain := append([]byte{pendingVersion}, seed...)
+	plain = binary.AppendUvarint(plain, uint64(now.Unix()))
+	plain = append(plain, returnTo...)
+	name := m.pendingName(p.State)
+	sealed, err := m.sealer.seal(name, plain)
+	if err != nil {
+		return Pending{}, nil, err
+	}
+	cookies := []*http.Cookie{m.cookieAs(name, sealed, int(PendingLife/time.Second), http.SameSiteLaxMode)}
+	m.c.Observe(Event{Kind: EventPendingBegun})
+	return p, append(cookies, m.makeRoom(header, len(name)+len(sealed))...), nil
+}
+
+// makeRoom deletes pending sign-ins, unreadable and expired ones first, then the oldest, until one more fits.
+func (m *Manager) makeRoom(header []string, room int) []*http.Cookie {
+	type held struct {
+		brought
+		begun time.Time
+	}
+	var live []held
+	var out []*http.Cookie
+	remove := func(name string) {
+		out = append(out, m.cookieAs(name, "", -1, http.SameSiteLaxMode))
+	}
+	for _, b := range m.ours(header) {
+		if !m.isPending(b.name) {
+			continue
+		}
+		if p, ok := m.openPending(b); ok {
+			live = append(live, held{b, p.Begun})
+			room += len(b.name) + len(b.value)
+		} else {
+			remove(b.name)
+		}
+	}
+	slices.SortStableFunc(live, func(a, b held) int { return a.begun.Compare(b.begun) })
+	for len(live) > 0 && (len(live) >= MaxPending || room > maxPendingBytes) {
+		remove(live[0].name)
+		room -= len(live[0].name) + len(live[0].value)
+		live = live[1:]
+		m.c.Observe(Event{Kind: EventPendingEvicted})
+	}
+	return out
+}
+
+// Take gives the pending sign-in of the state and uses it up: the cookie that deletes it must be set whatever follows. A
+// second use, also a simultaneous one in another replica, is ErrPendingUsed.
+func (m *Manager) Take(ctx context.Context, header []string, state string) (Pending, []*http.Cookie, error) {
+	name := m.pendingName(state)
+	for _, b := range m.ours(header) {
+		if b.name != name {
+			continue
+		}
+		p, ok := m.openPending(b)
+		if !ok || subtle.ConstantTimeCompare([]byte(p.State), []byte(state)) != 1 {
+			continue
+		}
+		gone := []*http.Cookie{m.cookieAs(name, "", -1, http.SameSiteLaxMode)}
+		if err := m.useUp(ctx, state); err != nil {
+			return Pending{}, gone, err
+		}
+		m.c.Observe(Event{Kind: EventPendingTaken})
+		return p, gone, nil
+	}
+	return Pending{}, nil, ErrPendingUnknown
+}
+
+// useUp leaves a mark that the state was used. A store that does not answer is no reason to refuse a sign-in: the code is good
+// only once at the provider.
+func (m *Manager) useUp(ctx context.Context, state string) error {
+	hash := sha256.Sum256([]byte(state))
+	_, err := m.c.Store.Put(ctx, kv.Write{Key: "used/" + hex.EncodeToString(hash[:]), TTL: PendingLife, If: kv.Absent})
+	switch {
+	case errors.Is(err, kv.ErrConflict):
+		return ErrPendingUsed
+	case err != nil:
+		m.c.Logger.WarnContext(ctx, "the cache does not answer: a second use of this sign-in would not be noticed here", "error", err)
+	}
+	return nil
+}
+
+func (m *Manager) openPending(b brought) (Pending, bool) {
+	plain, ok := m.sealer.open(b.name, b.value)
+	if !ok || len(plain) < 33 || plain[0] != pendingVersion {
+		return Pending{}, false
+	}
+	begun, n := binary.Uvarint(plain[33:])
+	if n <= 0 {
+		return Pending{}, false
+	}
+	p, err := pendingFrom(plain[1:33], int64(begun), string(plain[33+n:]))
+	if err != nil || !m.c.Now().Before(p.Begun.Add(PendingLife)) {
+		return Pending{}, false
+	}
+	return p, true
+}
+
+func pendingFrom(seed []byte, begun int64, returnTo string) (Pending, error) {
+	p := Pending{ReturnTo: returnTo, Begun: time.Unix(begun, 0)}
+	for _, d := range []struct {
+		field   *string
+		purpose string
+		bytes   int
+	}{{&p.State, "state", 16}, {&p.Nonce, "nonce", 16}, {&p.Verifier, "code verifier", 32}} {
+		b, err := hkdf.Expand(sha256.New, seed, "vestibule pending "+d.purpose, d.bytes)
+		if err != nil {
+			return Pending{}, fmt.Errorf("derive a pending sign-in: %w", err)
+		}
+		*d.field = base64.RawURLEncoding.EncodeToString(b)
+	}
+	return p, nil
+}
+
+// pendingName gives every pending sign-in a cookie of its own: tabs that begin at the same moment do not overwrite each other.
+func (m *Manager) pendingName(state string) string {
+	hash := sha256.Sum256([]byte(state))
+	return m.c.CookieName + ".p." + hex.EncodeToString(hash[:4])
+}
+
+func (m *Manager) isPending(name string) bool {
+	return strings.HasPrefix(name, m.c.CookieName+".p.")
+}
