@@ -218,9 +218,10 @@ func TestARememberedCookieIsStillJudgedEveryTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHouse(t, func(c *session.Config) { c.MaxAge = time.Hour })
 		s, b := h.signIn(t)
-		h.load(t, b)
-		h.load(t, b)
-		count(t, "opened", h.seen("opened"), 1)
+		for range 3 {
+			h.load(t, b)
+		}
+		count(t, "opened", h.seen("opened"), 2)
 		count(t, "remembered", h.seen("remembered"), 1)
 		for at := range len(b.cookies[0].Value) - 4 { // bits of the last group are padding
 			spoilt := []string{cookieName + "=" + flip(b.cookies[0].Value, at)}
@@ -236,6 +237,21 @@ func TestARememberedCookieIsStillJudgedEveryTime(t *testing.T) {
 		pass(time.Hour)
 		_, err = h.Load(t.Context(), other.header())
 		ended(t, err, session.ReasonExpired)
+	})
+}
+
+func TestAChangeOfKeysForgetsWhatWasRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t)
+		_, b := h.signIn(t)
+		for range 3 {
+			h.load(t, b)
+		}
+		count(t, "remembered", h.seen("remembered"), 1)
+		h.ring.turn(key(2))
+		if _, err := h.Load(t.Context(), b.header()); !errors.Is(err, session.ErrUnreadable) {
+			t.Errorf("sealed under a removed key: %v, want ErrUnreadable", err)
+		}
 	})
 }
 

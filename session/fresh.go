@@ -21,7 +21,7 @@ func (m *Manager) Fresh(ctx context.Context, s *Session, need Need) (*Session, e
 	// One round adopts a form that may be old already, one makes a newer; more means that tokens are born dead.
 	for range 3 {
 		if !m.wanted(s, need) {
-			return s, nil
+			return m.latest(ctx, s, need), nil
 		}
 		if s.Tokens.RefreshToken == "" {
 			return m.withoutRefresh(s)
@@ -56,6 +56,19 @@ func (m *Manager) wanted(s *Session, need Need) bool {
 	}
 	refreshed := s.Generation > 0 && now.Sub(s.Tokens.Issued) < m.t.Forced
 	return !refreshed && (!tried || now.Sub(last.at) >= m.t.Forced)
+}
+
+// latest gives who asked for a new token too soon after somebody else what that one got, if it is kept: a straggler with the old
+// cookie is not served the old token.
+func (m *Manager) latest(ctx context.Context, s *Session, need Need) *Session {
+	asked := need.Force || s.Left(m.c.Now()) < min(need.MinTTL, s.Life())
+	if !asked || s.Tokens.RefreshToken == "" {
+		return s
+	}
+	if newest := m.newest(ctx, s); newest.Left(m.c.Now()) > 0 {
+		return newest
+	}
+	return s
 }
 
 func (m *Manager) withoutRefresh(s *Session) (*Session, error) {

@@ -2,33 +2,11 @@ package session
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"sync"
 	"time"
 
 	"vestibule/kv"
 )
-
-// knownKey is the hash of a sealed cookie together with the version of the keys that opened it.
-type knownKey struct {
-	hash    [sha256.Size]byte
-	version uint64
-}
-
-// hasher hashes strings without leaving a copy of each to the garbage collector, which would be most of what a browser that
-// comes back costs.
-type hasher struct{ buffers sync.Pool } // of *[]byte
-
-func (h *hasher) of(s string) [sha256.Size]byte {
-	b, ok := h.buffers.Get().(*[]byte)
-	if !ok {
-		b = new([]byte)
-	}
-	defer h.buffers.Put(b)
-	*b = append((*b)[:0], s...)
-	return sha256.Sum256(*b)
-}
 
 // Load gives the session that the browser brought in its Cookie header lines. ErrNone: it brought none. ErrUnreadable: what
 // it brought is none of ours. *Ended: the session is over. A store that does not answer never ends a session: its
@@ -50,20 +28,15 @@ func (m *Manager) Load(ctx context.Context, header []string) (*Session, error) {
 	return nil, ErrUnreadable
 }
 
-// open opens a sealed session, or remembers that it did. What is remembered is keyed by the hash of the whole sealed text, so
-// only who holds the very cookie gets it, and only what opening depends on alone is remembered: lifetimes and revocation are
-// asked anew on every use, and a change of keys forgets everything.
+// open opens a sealed session, or knows it already.
 func (m *Manager) open(sealed string) *Session {
 	if len(sealed) > maxChunks*cookieLimit {
 		return nil
 	}
-	var key knownKey
-	if m.known != nil {
-		key = knownKey{hash: m.hashes.of(sealed), version: m.sealer.version()}
-		if s, ok := m.known.Get(key); ok {
-			m.c.Observe(Event{Kind: EventRemembered})
-			return s
-		}
+	key := m.known.key(sealed, m.sealer.version())
+	if s, ok := m.known.get(key); ok {
+		m.c.Observe(Event{Kind: EventRemembered})
+		return s
 	}
 	plain, ok := m.sealer.open(m.c.CookieName, sealed)
 	if !ok {
@@ -74,9 +47,7 @@ func (m *Manager) open(sealed string) *Session {
 		return nil
 	}
 	m.c.Observe(Event{Kind: EventOpened})
-	if m.known != nil {
-		m.known.Add(key, s)
-	}
+	m.known.offer(key, s)
 	return s
 }
 

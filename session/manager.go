@@ -93,8 +93,7 @@ type Manager struct {
 	t       Timing
 	sealer  *sealer
 	codec   *codec
-	known   *lru.Cache[knownKey, *Session]
-	hashes  hasher
+	known   *known
 	local   *kv.Memory // coordinates within the process while the store does not answer
 	flights singleflight.Group
 	recent  *lru.Cache[ID, attempt] // session → its last refresh attempt in this process
@@ -127,10 +126,8 @@ func New(c Config) (*Manager, error) {
 	if m.sealer, err = newSealer(c.Keys); err != nil {
 		return nil, err
 	}
-	if c.Remembered > 0 {
-		if m.known, err = lru.New[knownKey, *Session](c.Remembered); err != nil {
-			return nil, err
-		}
+	if m.known, err = newKnown(c.Remembered); err != nil {
+		return nil, err
 	}
 	m.recent, err = lru.New[ID, attempt](recentAttempts)
 	return m, err

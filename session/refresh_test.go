@@ -175,3 +175,20 @@ func TestTokensBornDeadAreNotChased(t *testing.T) {
 		}
 	})
 }
+
+// Twenty tabs asked for a new token at once; those that came after the refresh, still with the old cookie, got the old token.
+func TestAStragglerThatAsksTooSoonGetsTheSuccessorAndNotTheOldToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t)
+		old, _ := h.signIn(t)
+		first := h.fresh(t, old, session.Need{Force: true})
+		for _, need := range []session.Need{{Force: true}, {MinTTL: time.Hour}} {
+			if got := h.fresh(t, old, need); got.Tokens.AccessToken != first.Tokens.AccessToken {
+				t.Errorf("%+v: got generation %d, want the successor's token", need, got.Generation)
+			}
+		}
+		if got := h.fresh(t, old, session.Need{}); got.Generation != 0 {
+			t.Errorf("who asks for nothing got generation %d, want its own living token", got.Generation)
+		}
+	})
+}

@@ -1,0 +1,72 @@
+package session
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// known remembers sessions whose cookie was opened before, so that a busy browser does not pay for decryption each time. It
+// remembers what opening depends on alone; lifetimes and revocation are judged on every use.
+//
+// A cookie is remembered when it comes for the second time: a stream of cookies that come once would otherwise push the busy
+// ones out and keep the garbage collector busy with sessions that nobody asks for again.
+type known struct {
+	sessions *lru.Cache[knownKey, *Session]
+	seen     [seenOnce]atomic.Uint64 // hash → the last cookie with such a hash; a collision costs one more opening
+	buffers  sync.Pool               // of *[]byte
+}
+
+// knownKey is the hash of a sealed cookie together with the version of the keys that opened it: only who holds the very cookie
+// finds the session, and a change of keys forgets everything.
+type knownKey struct {
+	hash    [sha256.Size]byte
+	version uint64
+}
+
+// seenOnce is how many cookies are told apart before they are remembered; 8 bytes each.
+const seenOnce = 4096
+
+// newKnown remembers so many sessions; nil, which remembers nothing, for none.
+func newKnown(sessions int) (*known, error) {
+	if sessions <= 0 {
+		return nil, nil
+	}
+	cache, err := lru.New[knownKey, *Session](sessions)
+	return &known{sessions: cache}, err
+}
+
+// key hashes without leaving a copy of the cookie to the garbage collector, which would be most of what a returning browser costs.
+func (k *known) key(sealed string, version uint64) knownKey {
+	if k == nil {
+		return knownKey{}
+	}
+	b, ok := k.buffers.Get().(*[]byte)
+	if !ok {
+		b = new([]byte)
+	}
+	defer k.buffers.Put(b)
+	*b = append((*b)[:0], sealed...)
+	return knownKey{hash: sha256.Sum256(*b), version: version}
+}
+
+func (k *known) get(key knownKey) (*Session, bool) {
+	if k == nil {
+		return nil, false
+	}
+	return k.sessions.Get(key)
+}
+
+// offer remembers a session that was opened, if its cookie was offered before.
+func (k *known) offer(key knownKey, s *Session) {
+	if k == nil {
+		return
+	}
+	hash := binary.LittleEndian.Uint64(key.hash[:])
+	if k.seen[hash%seenOnce].Swap(hash) == hash {
+		k.sessions.Add(key, s)
+	}
+}
