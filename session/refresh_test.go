@@ -182,6 +182,7 @@ func TestAStragglerThatAsksTooSoonGetsTheSuccessorAndNotTheOldToken(t *testing.T
 		h := newHouse(t)
 		old, _ := h.signIn(t)
 		first := h.fresh(t, old, session.Need{Force: true})
+		pass(2 * time.Second)
 		for _, need := range []session.Need{{Force: true}, {MinTTL: time.Hour}} {
 			if got := h.fresh(t, old, need); got.Tokens.AccessToken != first.Tokens.AccessToken {
 				t.Errorf("%+v: got generation %d, want the successor's token", need, got.Generation)
