@@ -20,7 +20,7 @@ func (p *Provider) Run(ctx context.Context) {
 			wait = backoff(firstRetry, failures, lastRetry)
 			failures++
 			if ctx.Err() == nil {
-				p.cfg.Logger.Warn("provider not reached", "error", err, "failures", failures, "retry_in", wait)
+				p.cfg.Logger.Warn("provider not reached", "error", err, "failures", failures, "retry_in", wait.Round(time.Millisecond).String())
 			}
 		} else {
 			p.cfg.Logger.Info("provider reached", "issuer", p.cfg.Issuer, "kind", p.meta.Load().quirks.name, "failures", failures)

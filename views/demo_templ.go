@@ -361,7 +361,7 @@ func demoSignedIn(p page, d Demo) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, " seconds are spent, the page asks again and the server refreshes.</p></div><div class=\"columns\"><div class=\"stack\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, " seconds are spent, the page asks again and the server refreshes.</p></div><div class=\"columns live\"><div class=\"stack\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -370,10 +370,6 @@ func demoSignedIn(p page, d Demo) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			templ_7745c5c3_Err = demoAccount(d).Render(ctx, templ_7745c5c3_Buffer)
-			if templ_7745c5c3_Err != nil {
-				return templ_7745c5c3_Err
-			}
-			templ_7745c5c3_Err = demoMore(d).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -389,7 +385,15 @@ func demoSignedIn(p page, d Demo) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "</div></div></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "</div>")
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			templ_7745c5c3_Err = demoMore(d).Render(ctx, templ_7745c5c3_Buffer)
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "</div></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -429,7 +433,7 @@ func demoOver(d Demo) templ.Component {
 			templ_7745c5c3_Var19 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "<section class=\"panel\" data-part=\"signed-out\" data-testid=\"session-over\" tabindex=\"-1\" aria-labelledby=\"over\" hidden><h2 id=\"over\">You are signed out</h2><p class=\"lead\">The token endpoint answered 401: the session has ended, here or in another tab.</p><div class=\"actions\"><a class=\"button primary\" href=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "<section class=\"panel\" data-part=\"signed-out\" data-testid=\"session-over\" tabindex=\"-1\" aria-labelledby=\"over\" hidden><h2 id=\"over\">You are signed out</h2><p class=\"lead\">The token endpoint answered 401: the session has ended, here or in another tab.</p><div class=\"actions\"><a class=\"button primary\" href=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -442,7 +446,7 @@ func demoOver(d Demo) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "\" data-testid=\"sign-in\">Sign in again</a></div></section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "\" data-testid=\"sign-in\">Sign in again</a></div></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -471,12 +475,12 @@ func demoAccount(d Demo) templ.Component {
 			templ_7745c5c3_Var21 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "<section class=\"panel\" data-part=\"signed-in\" aria-labelledby=\"account\"><h2 id=\"account\">Signed in</h2><dl class=\"facts\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "<section class=\"panel\" data-part=\"signed-in\" aria-labelledby=\"account\"><h2 id=\"account\">Signed in</h2><dl class=\"facts\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
 		for _, c := range d.User {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "<dt>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "<dt>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -489,7 +493,7 @@ func demoAccount(d Demo) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "</dt><dd data-testid=\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "</dt><dd data-testid=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -502,7 +506,7 @@ func demoAccount(d Demo) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "\"><bdi>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "\"><bdi>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -515,12 +519,12 @@ func demoAccount(d Demo) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "</bdi></dd>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 31, "</bdi></dd>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 31, "</dl><div class=\"actions\"><form method=\"post\" action=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 32, "</dl><div class=\"actions\"><form method=\"post\" action=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -533,7 +537,7 @@ func demoAccount(d Demo) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 32, "\"><button class=\"button\" type=\"submit\" data-testid=\"sign-out\">Sign out</button></form></div></section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 33, "\"><button class=\"button\" type=\"submit\" data-testid=\"sign-out\">Sign out</button></form></div></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -562,7 +566,7 @@ func demoMore(d Demo) templ.Component {
 			templ_7745c5c3_Var26 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 33, "<section class=\"panel\" data-part=\"signed-in\" aria-labelledby=\"more\"><h2 id=\"more\">Try this</h2><ol class=\"steps\"><li>Open this page in a second tab and refresh in both: they share the session, and the provider sees one refresh.</li><li>Sign out in one tab and watch the other notice.</li><li><span>Read the answers as they are: <a href=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "<section class=\"panel\" data-part=\"signed-in\" aria-labelledby=\"more\"><h2 id=\"more\">Try this</h2><ol class=\"steps\"><li>Open this page in a second tab and refresh in both: they share the session, and the provider sees one refresh.</li><li>Sign out in one tab and watch the other notice.</li><li><span>Read the answers as they are: <a href=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -575,7 +579,7 @@ func demoMore(d Demo) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "\">session</a>, <a href=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "\">session</a>, <a href=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -588,7 +592,7 @@ func demoMore(d Demo) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "\">token</a>.</span></li></ol></section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "\">token</a>.</span></li></ol></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -617,7 +621,7 @@ func demoToken() templ.Component {
 			templ_7745c5c3_Var29 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<section class=\"panel\" data-part=\"signed-in\" aria-labelledby=\"held\"><h2 id=\"held\">The access token</h2><noscript><p class=\"account\">The countdown needs JavaScript. You are signed in all the same, and signing out works without it.</p></noscript><div class=\"row\"><button class=\"button primary\" type=\"button\" data-part=\"get-token\" data-testid=\"get-token\">Get token</button> <button class=\"button\" type=\"button\" data-part=\"refresh-now\" data-testid=\"refresh-now\">Refresh now</button> <button class=\"button\" type=\"button\" data-part=\"refresh-many\" data-testid=\"refresh-many\">Refresh, 20 at once</button></div><div class=\"life\" data-part=\"live\" hidden><div class=\"ring\"><svg viewBox=\"0 0 64 64\" aria-hidden=\"true\" focusable=\"false\"><circle cx=\"32\" cy=\"32\" r=\"27\"></circle> <circle class=\"left\" data-part=\"ring\" cx=\"32\" cy=\"32\" r=\"27\" pathLength=\"100\" stroke-dasharray=\"100\" stroke-dashoffset=\"0\"></circle></svg> <span class=\"ring-text\" role=\"timer\" aria-label=\"Time to expiry\" data-part=\"expires-in\" data-testid=\"expires-in\"></span></div><dl class=\"facts\"><dt>token</dt><dd><code data-part=\"token\" data-testid=\"token\"></code></dd><dt>length</dt><dd data-part=\"length\"></dd></dl></div><dl class=\"facts\" data-part=\"claims\" data-testid=\"claims\"></dl></section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<section class=\"panel\" data-part=\"signed-in\" aria-labelledby=\"held\"><h2 id=\"held\">The access token</h2><noscript><p class=\"account\">The countdown needs JavaScript. You are signed in all the same, and signing out works without it.</p></noscript><div class=\"row\"><button class=\"button primary\" type=\"button\" data-part=\"get-token\" data-testid=\"get-token\">Get token</button> <button class=\"button\" type=\"button\" data-part=\"refresh-now\" data-testid=\"refresh-now\">Refresh now</button> <button class=\"button\" type=\"button\" data-part=\"refresh-many\" data-testid=\"refresh-many\">Refresh, 20 at once</button></div><div class=\"life\" data-part=\"live\" hidden><div class=\"ring\"><svg viewBox=\"0 0 64 64\" aria-hidden=\"true\" focusable=\"false\"><circle cx=\"32\" cy=\"32\" r=\"27\"></circle> <circle class=\"left\" data-part=\"ring\" cx=\"32\" cy=\"32\" r=\"27\" pathLength=\"100\" stroke-dasharray=\"100\" stroke-dashoffset=\"0\"></circle></svg> <span class=\"ring-text\" role=\"timer\" aria-label=\"Time to expiry\" data-part=\"expires-in\" data-testid=\"expires-in\"></span></div><dl class=\"facts\"><dt>token</dt><dd><code data-part=\"token\" data-testid=\"token\"></code></dd><dt>length</dt><dd data-part=\"length\"></dd></dl></div><dl class=\"facts\" data-part=\"claims\" data-testid=\"claims\"></dl></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -647,7 +651,7 @@ func demoLog() templ.Component {
 			templ_7745c5c3_Var30 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<section class=\"panel\" aria-labelledby=\"events\"><h2 id=\"events\">What happened</h2><div class=\"log\" role=\"log\" aria-labelledby=\"events\" tabindex=\"0\" data-part=\"log\" data-testid=\"log\"><ol data-part=\"lines\"></ol></div></section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 38, "<section class=\"panel\" aria-labelledby=\"events\"><h2 id=\"events\">What happened</h2><div class=\"log\" role=\"log\" aria-labelledby=\"events\" tabindex=\"0\" data-part=\"log\" data-testid=\"log\"><ol data-part=\"lines\"></ol></div></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// The garbage collector may let the heap grow by heapRoom beyond what is live. Its own rule, twice the live heap, collects far
+// too often when little is live, which is the usual state: that costs a token answer a fifth of its time.
+const (
+	heapRoom     = 8 << 20 // bytes
+	mostPercent  = 400
+	leastPercent = 100 // Go's own rule, for a store in memory that holds much
+	heapLook     = 5 * time.Second
+)
+
+// tuneMemory keeps to heapRoom until ctx ends. An operator who sets GOGC knows better.
+func tuneMemory(ctx context.Context, p process) {
+	if _, set := p.lookup("GOGC"); set {
+		return
+	}
+	percent := mostPercent
+	debug.SetGCPercent(percent)
+	go func() {
+		tick := time.NewTicker(heapLook)
+		defer tick.Stop()
+		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			metrics.Read(live)
+			// Setting it stops the world for a moment: only for a difference that matters.
+			if next := percentFor(live[0].Value.Uint64()); next < percent*3/4 || next > percent*5/4 {
+				percent = next
+				debug.SetGCPercent(percent)
+			}
+		}
+	}()
+}
+
+func percentFor(live uint64) int {
+	if live == 0 {
+		return mostPercent
+	}
+	return int(min(mostPercent, max(leastPercent, heapRoom*100/live)))
+}

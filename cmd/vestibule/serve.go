@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"io"
+	stdlog "log"
+	"net"
+)
+
+func serve(ctx context.Context, p process, args []string) error {
+	cfg, faults := load(p, args)
+	if len(faults) > 0 {
+		return faultsError{faults}
+	}
+	log, closeLog := newLogger(cfg, p.errw)
+	defer closeLog()
+	stdlog.SetOutput(io.Discard) // net/http prints what strangers sent it there
+	tuneMemory(ctx, p)
+	s, faults := resolve(ctx, p, cfg, log)
+	if len(faults) > 0 {
+		return faultsError{faults}
+	}
+	a, err := wire(cfg, s, log, nil)
+	if err != nil {
+		return err
+	}
+	public, err := listen("listen", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	var admin net.Listener
+	if cfg.AdminListen != "" {
+		if admin, err = listen("admin_listen", cfg.AdminListen); err != nil {
+			_ = public.Close()
+			return err
+		}
+	}
+	log.Info("serving", "version", version(), "listen", public.Addr().String(), "public_url", cfg.PublicURL, "issuer", cfg.Provider.Issuer)
+	return a.run(ctx, public, admin)
+}

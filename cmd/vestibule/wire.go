@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+
+	"vestibule/config"
+	"vestibule/handlers"
+	"vestibule/idp"
+	"vestibule/kv"
+	"vestibule/secret"
+	"vestibule/session"
+	"vestibule/static"
+	"vestibule/views"
+	"vestibule/web"
+)
+
+// app is everything that serves, put together.
+type app struct {
+	server   *web.Server
+	provider *idp.Provider
+	handlers *handlers.Handlers
+	secrets  *secret.Resolver
+	log      *slog.Logger
+}
+
+// secrets are the values behind the configuration's references.
+type secrets struct {
+	resolver     *secret.Resolver
+	clientSecret secret.Value
+	ring         *secret.Ring
+}
+
+// resolve reads every secret, and says of all of them at once what is wrong.
+func resolve(ctx context.Context, p process, cfg *config.Config, log *slog.Logger) (secrets, config.Faults) {
+	s := secrets{resolver: secret.NewResolver(secret.Config{LookupEnv: p.lookup, Logger: log})}
+	var faults config.Faults
+	read := func(key string, ref config.SecretRef) secret.Value {
+		v, err := s.resolver.Resolve(ctx, ref.Reference())
+		if err != nil {
+			faults = append(faults, referenceFault(key, err))
+		}
+		return v
+	}
+	s.clientSecret = read("provider.client_secret", cfg.Provider.ClientSecret)
+	var keys []secret.Value
+	for _, ref := range cfg.Session.Keys {
+		keys = append(keys, read("session.keys", ref))
+	}
+	if len(faults) > 0 {
+		return s, faults
+	}
+	var err error
+	if s.ring, err = secret.NewRing(keys...); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			faults = append(faults, config.Fault{Key: "session.keys", Problem: line, Hint: `run "vestibule keygen"`})
+		}
+	}
+	return s, faults
+}
+
+func referenceFault(key string, err error) config.Fault {
+	var r *secret.ReferenceError
+	if !errors.As(err, &r) {
+		return config.Fault{Key: key, Problem: err.Error()}
+	}
+	problem := r.Ref + ": " + r.Problem
+	if r.Err != nil {
+		problem += ": " + r.Err.Error()
+	}
+	return config.Fault{Key: key, Problem: problem, Hint: r.Hint}
+}
+
+// newProvider makes the provider's client; it reaches for nothing yet.
+func newProvider(cfg *config.Config, s secrets, log *slog.Logger, observe func(idp.Call)) (*idp.Provider, error) {
+	public := cfg.Public().String()
+	c := idp.Config{
+		Issuer: cfg.Provider.Issuer, ClientID: cfg.Provider.ClientID, ClientAuth: cfg.Provider.ClientAuth,
+		RedirectURL:       public + cfg.AuthPath + "/sign-in-callback",
+		LogoutRedirectURL: public + cfg.AuthPath + "/sign-out-callback",
+		Scopes:            cfg.Provider.Scopes, AuthorizeParams: cfg.Provider.AuthorizeParams,
+		Logout: cfg.Provider.Logout, Claims: cfg.Session.Claims,
+		Endpoints: idp.Endpoints{
+			Authorization: cfg.Provider.AuthorizationEndpoint, Token: cfg.Provider.TokenEndpoint, JWKS: cfg.Provider.JWKSURI,
+			Revocation: cfg.Provider.RevocationEndpoint, EndSession: cfg.Provider.EndSessionEndpoint,
+		},
+		Logger: log, Observe: observe,
+	}
+	if s.clientSecret.IsSet() {
+		c.ClientSecret, c.RefreshSecret = s.clientSecret.Bytes, s.clientSecret.Refresh
+	}
+	return idp.New(c)
+}
+
+// wire puts the parts together. home is what "/" serves; nil: nothing.
+func wire(cfg *config.Config, s secrets, log *slog.Logger, home func(*handlers.Handlers) handlers.Handler) (*app, error) {
+	metrics := web.NewMetrics()
+	provider, err := newProvider(cfg, s, log, metrics.Provider)
+	if err != nil {
+		return nil, err
+	}
+	store := kv.NewMemory(kv.MemoryConfig{})
+	sameSite := http.SameSiteLaxMode
+	if cfg.Session.SameSite == "strict" {
+		sameSite = http.SameSiteStrictMode
+	}
+	keepIDToken := func() bool { return cfg.Token.IncludeIDToken || provider.WantsIDTokenHint() }
+	sessions, err := session.New(session.Config{
+		Keys: s.ring, Store: store, Provider: handlers.Tokens{Provider: provider, KeepIDToken: keepIDToken},
+		Issuer: cfg.Provider.Issuer, ClientID: cfg.Provider.ClientID,
+		CookieName: cfg.CookieName(), Secure: cfg.Secure(), SameSite: sameSite,
+		MaxAge: cfg.Session.MaxAge, IdleTimeout: cfg.Session.IdleTimeout, RefreshBefore: cfg.Token.RefreshBefore,
+		Logger: log, Observe: metrics.Session,
+	})
+	if err != nil {
+		return nil, err
+	}
+	reportBudget(log, sessions, cfg.Token.IncludeIDToken)
+	assets, err := static.New(static.Config{Prefix: cfg.BasePath() + "/static/", Accent: cfg.Brand.Accent})
+	if err != nil {
+		return nil, err
+	}
+	pages, err := views.New(views.Config{
+		Brand:  views.Brand{Name: cfg.Brand.Name, Logo: cfg.Brand.Logo, Accent: cfg.Brand.Accent},
+		Assets: assets,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h, err := handlers.New(handlers.Config{
+		PublicURL: cfg.Public(), AuthPath: cfg.AuthPath, TokenPath: cfg.Token.Path,
+		RedirectOrigins: cfg.Origins(), IncludeIDToken: cfg.Token.IncludeIDToken, CSRFHeader: cfg.Token.CSRFHeader,
+		SameSiteStrict: sameSite == http.SameSiteStrictMode, KeepIDToken: keepIDToken,
+		Sessions: sessions, Provider: provider, Store: store, Views: pages, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := web.Config{
+		Handlers: h, Assets: assets, Metrics: metrics,
+		BasePath: cfg.BasePath(), AuthPath: cfg.AuthPath, TokenPath: cfg.Token.Path,
+		TrustedProxies: cfg.Proxies(), ShutdownDelay: cfg.ShutdownDelay, Drain: sessions.Drain, Logger: log,
+	}
+	if home != nil {
+		c.Home = home(h)
+	}
+	server, err := web.New(c)
+	if err != nil {
+		return nil, err
+	}
+	return &app{server: server, provider: provider, handlers: h, secrets: s.resolver, log: log}, nil
+}
+
+// reportBudget says at start what a session will weigh.
+func reportBudget(log *slog.Logger, sessions *session.Manager, idToken bool) {
+	b, err := sessions.Typical(idToken)
+	switch {
+	case err != nil:
+		log.Warn("a session of the usual size does not fit its cookies", "error", err)
+	case b.Limit != "":
+		log.Warn("the cookies of a session of the usual size come near a header limit", "bytes", b.Bytes, "limit", b.Limit, "largest", b.Largest)
+	default:
+		log.Info("session cookie", "typical_bytes", b.Bytes)
+	}
+}
+
+// run serves on the listeners until ctx ends and everything is drained.
+func (a *app) run(ctx context.Context, public, admin net.Listener) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop() // after the drain: a refresh under way still needs the provider's keys
+	go a.provider.Run(background)
+	go a.secrets.Run(background)
+	return a.server.Serve(ctx, public, admin)
+}
+
+// listen opens a listener, and says what to do when it cannot.
+func listen(key, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, hinted{fmt.Errorf("%s: cannot listen on %s: %w", key, address, cause(err)), "choose another address with --" + key + "=host:port, or stop what uses it"}
+	}
+	return l, nil
+}
+
+// cause is the innermost error: the layers above repeat the address.
+func cause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}

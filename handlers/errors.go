@@ -1,0 +1,141 @@
+package handlers
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"vestibule/idp"
+	"vestibule/session"
+	"vestibule/views"
+)
+
+// What handlers and guards themselves refuse.
+var (
+	// ErrCrossSite means that another site's page asked.
+	ErrCrossSite = errors.New("the request comes from another site")
+	// ErrHeaderMissing means that the demanded header (token.csrf_header) is not there.
+	ErrHeaderMissing = errors.New("the demanded header is missing")
+	// ErrNotFound means that there is no such route.
+	ErrNotFound = errors.New("no such route")
+	// ErrMethod means that the route does not know the method.
+	ErrMethod = errors.New("the route does not know the method")
+	// ErrBadRequest means that the request is malformed.
+	ErrBadRequest = errors.New("the request is malformed")
+	// ErrTooLarge means that a body is over its bound.
+	ErrTooLarge = errors.New("the request is too large")
+	// ErrPanic means that a handler panicked.
+	ErrPanic = errors.New("a handler panicked")
+	// errDenied, errProviderSaid: what the provider sent back instead of a code (RFC 6749, section 4.1.2.1).
+	errDenied       = errors.New("the sign-in was cancelled at the provider")
+	errProviderSaid = errors.New("the provider answered the sign-in with an error")
+	errProviderDown = errors.New("the provider says it cannot sign people in now")
+	errProviderBug  = errors.New("the provider failed at signing in")
+)
+
+// answers is the one table from error to answer: the first row that fits decides. What has no row is 500.
+var answers = []struct {
+	is     error
+	status int
+	page   views.ErrorKind
+	tmi    string // the error code of the TMI-BFF form; "" is the form's own word for the status
+}{
+	{session.ErrNone, http.StatusUnauthorized, views.ErrSignInExpired, "invalid_session"},
+	{session.ErrUnreadable, http.StatusUnauthorized, views.ErrSignInExpired, "invalid_session"},
+	{session.ErrEnded, http.StatusUnauthorized, views.ErrSignInExpired, "invalid_session"},
+	{session.ErrPendingUsed, http.StatusBadRequest, views.ErrSignInUsed, ""},
+	{session.ErrPendingUnknown, http.StatusBadRequest, views.ErrSignInExpired, ""},
+	{ErrCrossSite, http.StatusForbidden, views.ErrForbidden, ""},
+	{ErrHeaderMissing, http.StatusForbidden, views.ErrForbidden, ""},
+	{ErrNotFound, http.StatusNotFound, views.ErrNotFound, ""},
+	{ErrMethod, http.StatusMethodNotAllowed, views.ErrMethodNotAllowed, ""},
+	{ErrBadRequest, http.StatusBadRequest, views.ErrBadRequest, ""},
+	{ErrTooLarge, http.StatusRequestEntityTooLarge, views.ErrTooLarge, ""},
+	{errDenied, http.StatusBadRequest, views.ErrSignInCancelled, ""},
+	{errProviderSaid, http.StatusBadRequest, views.ErrSignInRefused, ""},
+	{errProviderDown, http.StatusServiceUnavailable, views.ErrProviderUnavailable, ""},
+	{errProviderBug, http.StatusBadGateway, views.ErrProviderBroken, ""},
+	{idp.ErrRefused, http.StatusBadRequest, views.ErrSignInRefused, ""},
+	{idp.ErrUntrusted, http.StatusBadRequest, views.ErrSignInNotVerified, ""},
+	{idp.ErrThrottled, http.StatusServiceUnavailable, views.ErrProviderUnavailable, "backend_not_ready"},
+	{idp.ErrUnavailable, http.StatusServiceUnavailable, views.ErrProviderUnavailable, "backend_not_ready"},
+	{idp.ErrMalformed, http.StatusBadGateway, views.ErrProviderBroken, "backend_not_ready"},
+	{idp.ErrMisconfigured, http.StatusBadGateway, views.ErrProviderBroken, "backend_not_ready"},
+}
+
+// leastRetryAfter is what a 503 asks for when the provider did not say.
+const leastRetryAfter = 2 * time.Second
+
+// Fail answers an error in the route's form. Nothing of the error's text reaches the client.
+func (h *Handlers) Fail(x *Exchange, err error) error { return h.fail(x, err, "") }
+
+// fail is Fail with a place where a page offers to try again.
+func (h *Handlers) fail(x *Exchange, err error, retryURL string) error {
+	x.Err = err
+	if x.Response().Committed {
+		return nil
+	}
+	x.Private()
+	status, kind, tmi := answerTo(err)
+	if status == http.StatusServiceUnavailable {
+		x.Response().Header().Set("Retry-After", retryAfter(err))
+	}
+	switch {
+	case x.Form == FormTMI:
+		return h.failTMI(x, status, tmi)
+	case x.Form == FormPage, x.Form == FormAny && acceptsHTML(x.Request()):
+		p := views.Error{Kind: kind, RetryURL: retryURL, HomeURL: h.Path("/"), RequestID: x.ID()}
+		return h.page(x, status, views.PagePolicy{}, h.c.Views.Error(h.language(x), p))
+	}
+	return x.json(status, jsonError(status))
+}
+
+// failTMI answers as the draft wants it: 400 for what its error codes cover, our own statuses for the rest.
+func (h *Handlers) failTMI(x *Exchange, status int, code string) error {
+	x.Response().Header()["Pragma"] = noCache
+	if code == "" {
+		return x.json(status, jsonError(status))
+	}
+	return x.json(http.StatusBadRequest, []byte(`{"error":"`+code+`"}`))
+}
+
+func answerTo(err error) (status int, kind views.ErrorKind, tmi string) {
+	var u *session.Unavailable
+	if errors.As(err, &u) {
+		return http.StatusServiceUnavailable, views.ErrProviderUnavailable, "backend_not_ready"
+	}
+	for _, a := range answers {
+		if errors.Is(err, a.is) {
+			return a.status, a.page, a.tmi
+		}
+	}
+	return http.StatusInternalServerError, views.ErrInternal, ""
+}
+
+func retryAfter(err error) string {
+	wait := leastRetryAfter
+	var u *session.Unavailable
+	var e *idp.Error
+	switch {
+	case errors.As(err, &u):
+		wait = max(wait, u.RetryAfter)
+	case errors.As(err, &e):
+		wait = max(wait, e.RetryAfter)
+	}
+	return strconv.Itoa(int(math.Ceil(wait.Seconds())))
+}
+
+// unauthorized is the most frequent failure by far: a signed-out tab asks every minute, for ever, once per subscription.
+var unauthorized = []byte(`{"error":"Unauthorized"}`)
+
+func jsonError(status int) []byte {
+	if status == http.StatusUnauthorized {
+		return unauthorized
+	}
+	return []byte(`{"error":"` + http.StatusText(status) + `"}`)
+}
+
+func acceptsHTML(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }

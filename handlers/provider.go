@@ -1,0 +1,49 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+
+	"vestibule/idp"
+	"vestibule/session"
+)
+
+// Tokens lets a session refresh and revoke at the provider; it stands here because session and idp do not know each other.
+type Tokens struct {
+	Provider    *idp.Provider
+	KeepIDToken func() bool // whether sessions keep the raw ID token; nil: never
+}
+
+// Refresh implements session.Provider.
+func (t Tokens) Refresh(ctx context.Context, old session.Tokens) (session.Tokens, error) {
+	tokens, err := t.Provider.Refresh(ctx, idp.RefreshRequest{RefreshToken: old.RefreshToken, Subject: old.Subject})
+	var e *idp.Error
+	switch {
+	case err == nil:
+		return toSession(tokens, t.KeepIDToken), nil
+	case errors.Is(err, idp.ErrRefused):
+		return session.Tokens{}, errors.Join(session.ErrRefused, err)
+	case errors.Is(err, idp.ErrUntrusted):
+		return session.Tokens{}, errors.Join(session.ErrUntrusted, err)
+	case errors.As(err, &e):
+		return session.Tokens{}, &session.Unavailable{RetryAfter: e.RetryAfter, Lost: e.Lost, Cause: err}
+	}
+	return session.Tokens{}, err
+}
+
+// Revoke implements session.Provider.
+func (t Tokens) Revoke(ctx context.Context, refreshToken string) error {
+	return t.Provider.Revoke(ctx, refreshToken)
+}
+
+// toSession leaves the raw ID token out where nobody needs it: it would cost the cookie 1.2 kB.
+func toSession(t idp.Tokens, keepIDToken func() bool) session.Tokens {
+	out := session.Tokens{
+		AccessToken: t.AccessToken, Issued: t.Issued, Expires: t.Expires, RefreshToken: t.RefreshToken,
+		Scope: t.Scope, Subject: t.Subject, ProviderID: t.SessionID, Claims: t.Claims,
+	}
+	if keepIDToken != nil && keepIDToken() {
+		out.IDToken = t.IDToken
+	}
+	return out
+}

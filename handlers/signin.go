@@ -1,0 +1,98 @@
+package handlers
+
+import (
+	"net/http"
+	"strings"
+
+	"vestibule/idp"
+	"vestibule/session"
+)
+
+// maxParameter bounds what the sign-in route passes on to the provider.
+const maxParameter = 256
+
+// SignIn sends the browser to the provider (GET {auth}/sign-in).
+func (h *Handlers) SignIn(x *Exchange) error { return h.begin(x, false) }
+
+// SignUp sends it to the provider's sign-up page (GET {auth}/sign-up).
+func (h *Handlers) SignUp(x *Exchange) error { return h.begin(x, true) }
+
+func (h *Handlers) begin(x *Exchange, signUp bool) error {
+	r := x.Request()
+	if done, err := h.notANavigation(x); done {
+		return err
+	}
+	retry := h.withReturnTo(h.AuthPath("sign-in"), h.returnTo(x.QueryParam("returnTo")))
+	pending, cookies, err := h.c.Sessions.Begin(x.cookies(), h.returnTo(x.QueryParam("returnTo")))
+	if err != nil {
+		return err
+	}
+	to, err := h.c.Provider.AuthURL(r.Context(), idp.AuthRequest{
+		State: pending.State, Nonce: pending.Nonce, Verifier: pending.Verifier, SignUp: signUp,
+		IdentityProvider: passed(x, "provider"), Lang: passed(x, "lang"),
+		LoginHint: passed(x, "login_hint"), Prompt: passed(x, "prompt"),
+	})
+	if err != nil {
+		return h.fail(x, err, retry)
+	}
+	x.setCookies(cookies)
+	return x.redirect(http.StatusFound, to)
+}
+
+// notANavigation turns away what a person did not ask for: prefetching links and scripts' requests would pile up pending
+// sign-ins until the Cookie header is too large. A prefetch gets nothing, a script is told that nobody is signed in.
+func (h *Handlers) notANavigation(x *Exchange) (done bool, err error) {
+	switch {
+	case isPrefetch(x.Request().Header):
+		x.Reason = "prefetch"
+		return true, x.empty(http.StatusNoContent)
+	case isScript(x.Request().Header):
+		x.Reason = "script"
+		return true, x.json(http.StatusUnauthorized, unauthorized)
+	}
+	return false, nil
+}
+
+func isPrefetch(h http.Header) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+		if v := strings.ToLower(h.Get(name)); strings.Contains(v, "prefetch") || strings.Contains(v, "preview") {
+			return true
+		}
+	}
+	return h.Get("Next-Router-Prefetch") != "" || h.Get("X-Middleware-Prefetch") != ""
+}
+
+func isScript(h http.Header) bool {
+	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode != "navigate"
+	}
+	return h.Get("Rsc") != "" || strings.EqualFold(h.Get("X-Requested-With"), "XMLHttpRequest")
+}
+
+// passed is a parameter for the provider: one, short, printable; "" otherwise.
+func passed(x *Exchange, name string) string {
+	v := x.QueryParams()[name]
+	if len(v) != 1 || len(v[0]) > maxParameter || strings.ContainsFunc(v[0], func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+		return ""
+	}
+	return v[0]
+}
+
+// signedInName is how a page calls who is signed in; "" for nobody.
+func (h *Handlers) signedInName(x *Exchange) string {
+	s, err := h.c.Sessions.Load(x.Request().Context(), x.cookies())
+	if err != nil {
+		return ""
+	}
+	return displayName(s)
+}
+
+func displayName(s *session.Session) string {
+	c := readClaims(s)
+	for _, name := range []string{"email", "name", "preferred_username", "cognito:username"} {
+		if v, ok := c[name].(string); ok && v != "" {
+			return v
+		}
+	}
+	return s.Tokens.Subject
+}

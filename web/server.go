@@ -1,0 +1,144 @@
+// Package web is the edge: the route table, what holds for every request (methods, guards, limits, panics, one record each),
+// the listeners and the drain. It owns what is the same for all routes and refuses to know what a route means.
+//
+//	listener → route row → method, slash → guard → handler → answer or handlers.Fail → record: log line and metrics
+//
+// Read routes.go first, then dispatch.go.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"vestibule/handlers"
+)
+
+// Limits of the public listener.
+const (
+	headerTimeout  = 5 * time.Second
+	bodyTimeout    = 15 * time.Second
+	writeTimeout   = 60 * time.Second // a refresh may keep a caller waiting for 15 s, a code exchange too
+	idleTimeout    = 75 * time.Second // longer than nginx's keep-alive, so that nginx closes first
+	maxHeaderBytes = 32<<10 - 4096    // net/http lets 4,096 bytes more pass than it is told
+	drainTimeout   = 30 * time.Second
+)
+
+// Config configures New. Handlers, Assets and Metrics are required.
+type Config struct {
+	Handlers  *handlers.Handlers
+	Assets    http.Handler // what /static/* serves
+	Metrics   *Metrics
+	BasePath  string // path of the public URL, without a closing slash
+	AuthPath  string
+	TokenPath string
+	Home      handlers.Handler // what "/" serves; nil: 404
+
+	TrustedProxies []netip.Prefix
+	ShutdownDelay  time.Duration // between readiness saying no and the listener closing
+
+	Drain  func(context.Context) error // waits for what handlers started in the background; nil: nothing
+	Now    func() time.Time            // default time.Now
+	Logger *slog.Logger                // default: discards
+}
+
+// Server serves the public and the admin routes.
+type Server struct {
+	c      Config
+	public *echo.Echo
+	admin  *echo.Echo
+}
+
+// New builds both route tables; the error names what is missing.
+func New(c Config) (*Server, error) {
+	if c.Handlers == nil || c.Assets == nil || c.Metrics == nil {
+		return nil, errors.New("web: Config.Handlers, Assets and Metrics are required")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{c: c}
+	s.public = s.mount(c.BasePath, s.routes())
+	s.admin = s.mount("", s.adminRoutes())
+	return s, nil
+}
+
+// Handler is the public side as an http.Handler.
+func (s *Server) Handler() http.Handler { return s.public }
+
+// AdminHandler is the admin side as an http.Handler.
+func (s *Server) AdminHandler() http.Handler { return s.admin }
+
+// Serve serves on the listeners until ctx ends, then drains: readiness says no, after ShutdownDelay no connection is taken any
+// more, what is under way is finished. It returns when all of that is done. admin may be nil.
+func (s *Server) Serve(ctx context.Context, public, admin net.Listener) error {
+	servers := []*http.Server{s.httpServer(s.public)}
+	listeners := []net.Listener{public}
+	if admin != nil {
+		servers, listeners = append(servers, s.httpServer(s.admin)), append(listeners, admin)
+	}
+	failed := make(chan error, len(servers))
+	for i, server := range servers {
+		go func() { failed <- server.Serve(listeners[i]) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	return errors.Join(err, s.drain(context.WithoutCancel(ctx), servers))
+}
+
+// drain closes the public side first: the admin side goes on answering probes while requests finish.
+func (s *Server) drain(ctx context.Context, servers []*http.Server) error {
+	s.c.Handlers.SetDraining()
+	s.c.Logger.Info("stopping", "delay", s.c.ShutdownDelay.String())
+	delay := time.NewTimer(s.c.ShutdownDelay)
+	defer delay.Stop()
+	<-delay.C
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	var faults []error
+	for i, server := range servers {
+		if err := server.Shutdown(ctx); err != nil {
+			faults = append(faults, fmt.Errorf("requests were still under way after %s: %w", drainTimeout, err))
+		}
+		if i == 0 && s.c.Drain != nil {
+			if err := s.c.Drain(ctx); err != nil {
+				faults = append(faults, fmt.Errorf("refreshes were still under way after %s: %w", drainTimeout, err))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// net/http logs TLS and protocol noise of scanners here, with addresses only; it is worth a debug line.
+		ErrorLog: log.New(debugWriter{s.c.Logger}, "", 0),
+	}
+}
+
+type debugWriter struct{ log *slog.Logger }
+
+// Write implements io.Writer.
+func (w debugWriter) Write(p []byte) (int, error) {
+	w.log.Debug("http", "message", string(p[:min(len(p), 500)]))
+	return len(p), nil
+}
