@@ -51,7 +51,9 @@ func (h *Handlers) SignInCallback(x *Exchange) error {
 	if err != nil {
 		return h.fail(x, err, retry)
 	}
-	s, cookies, err := h.c.Sessions.Start(ctx, toSession(tokens, h.c.KeepIDToken), x.cookies())
+	granted := toSession(tokens, h.c.KeepIDToken)
+	granted.Nonce = pending.Nonce
+	s, cookies, err := h.c.Sessions.Start(ctx, granted, x.cookies())
 	if err != nil {
 		return h.fail(x, err, retry)
 	}

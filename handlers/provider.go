@@ -16,7 +16,7 @@ type Tokens struct {
 
 // Refresh implements session.Provider.
 func (t Tokens) Refresh(ctx context.Context, old session.Tokens) (session.Tokens, error) {
-	tokens, err := t.Provider.Refresh(ctx, idp.RefreshRequest{RefreshToken: old.RefreshToken, Subject: old.Subject})
+	tokens, err := t.Provider.Refresh(ctx, idp.RefreshRequest{RefreshToken: old.RefreshToken, Subject: old.Subject, Nonce: old.Nonce})
 	var e *idp.Error
 	switch {
 	case err == nil:

@@ -34,6 +34,9 @@ type RefreshRequest struct {
 	RefreshToken string
 	// Subject is the sub the session belongs to; a refreshed ID token must name it.
 	Subject string
+	// Nonce is that of the sign-in. A refreshed ID token should have none, and if it has one it must be this; empty
+	// leaves it alone.
+	Nonce string
 	// Scope narrows the new access token; empty asks for what was granted.
 	Scope string
 }
@@ -115,8 +118,8 @@ func (p *Provider) Exchange(ctx context.Context, cb Callback, pending Pending) (
 }
 
 // Refresh trades a refresh token for new tokens. An ID token in the answer is verified in full and must name the
-// same subject (OpenID Connect Core 1.0 section 12.2); its nonce, which it should not have, is not compared,
-// since none is kept. An error with Lost set may have cost the refresh token.
+// same subject, and the sign-in's nonce if it has one (OpenID Connect Core 1.0 section 12.2). An error with Lost set may
+// have cost the refresh token.
 func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (Tokens, error) {
 	if r.RefreshToken == "" || !tokenText(r.RefreshToken) {
 		return Tokens{}, &Error{Kind: ErrRefused, Operation: OperationRefresh, detail: "no refresh token, or one that cannot be"}

@@ -117,6 +117,8 @@ func (p *Provider) checkClaims(token *oidc.IDToken, c claims, g grant) error {
 		return errors.New("sub is not the session's")
 	case g.want.refresh == nil && c.text("nonce") != g.want.nonce:
 		return errors.New("nonce is not ours")
+	case g.want.refresh != nil && g.want.refresh.Nonce != "" && c["nonce"] != nil && c.text("nonce") != g.want.refresh.Nonce:
+		return errors.New("nonce is not the sign-in's")
 	case g.metadata.quirks.tokenUse != "" && c.text("token_use") != g.metadata.quirks.tokenUse:
 		return errors.New("token_use does not say it is an ID token")
 	}

@@ -162,6 +162,25 @@ func TestARefreshedIDTokenMustNameTheSameSubject(t *testing.T) {
 	}
 }
 
+func TestARefreshedIDTokenMayRepeatTheNonceAndNoOther(t *testing.T) {
+	for name, c := range map[string]struct {
+		nonce any
+		want  error
+	}{
+		"none":            {nil, nil},
+		"that of sign-in": {nonce, nil},
+		"another":         {"theirs", idp.ErrUntrusted},
+		"not even a text": {17, idp.ErrUntrusted},
+		"an empty nonce":  {"", idp.ErrUntrusted},
+	} {
+		f := newFake().answers(idToken(t, map[string]any{"nonce": c.nonce}))
+		_, err := open(t, f).Refresh(t.Context(), idp.RefreshRequest{RefreshToken: "rt", Subject: subject, Nonce: nonce})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+}
+
 func TestCognitoTokensMustSayWhatTheyAreFor(t *testing.T) {
 	for use, want := range map[string]error{"id": nil, "access": idp.ErrUntrusted, "": idp.ErrUntrusted} {
 		f := newCognito().answers(idToken(t, map[string]any{"iss": cognitoIssuer, "token_use": use, "sid": nil, "origin_jti": "origin-1"}))

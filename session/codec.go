@@ -22,7 +22,7 @@ import (
 //	      started, seen-started, generation, issued-started, expires-issued, in seconds
 //	      binary run: what does not compress (signatures, the refresh token's ciphertext)
 //	      UUID run:   see uuid.go
-//	      deflated:   access, refresh and ID token, scope, subject, provider's session, claims
+//	      deflated:   access, refresh and ID token, nonce, scope, subject, provider's session, claims
 //
 // The runs are apart because deflating random bytes costs time and spoils the codes of the text beside it.
 const formatVersion = 1
@@ -98,7 +98,7 @@ func (c *codec) pack(s *Session) ([]byte, error) {
 	for _, token := range []string{s.Tokens.AccessToken, s.Tokens.RefreshToken, s.Tokens.IDToken} {
 		text, binaryRun = packToken(text, binaryRun, token)
 	}
-	for _, v := range []string{s.Tokens.Scope, s.Tokens.Subject, s.Tokens.ProviderID} {
+	for _, v := range []string{s.Tokens.Nonce, s.Tokens.Scope, s.Tokens.Subject, s.Tokens.ProviderID} {
 		text = appendRun(text, v)
 	}
 	text = appendRun(text, s.Tokens.Claims)
@@ -174,7 +174,7 @@ func (c *codec) inflate(f *unfolder, b []byte) error {
 // unpackStrings cuts all strings of a session from one: they live and die together, and one allocation is cheaper than six.
 func (f *unfolder) unpackStrings(tokens *Tokens, text, run *reader) {
 	fields := [...]*string{
-		&tokens.AccessToken, &tokens.RefreshToken, &tokens.IDToken,
+		&tokens.AccessToken, &tokens.RefreshToken, &tokens.IDToken, &tokens.Nonce,
 		&tokens.Scope, &tokens.Subject, &tokens.ProviderID,
 	}
 	all := f.strings[:0]

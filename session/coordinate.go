@@ -205,6 +205,7 @@ func (m *Manager) renewed(s *Session, t Tokens) *Session {
 	keep(&newer.Tokens.RefreshToken, old.RefreshToken)
 	keep(&newer.Tokens.Scope, old.Scope)
 	keep(&newer.Tokens.Subject, old.Subject)
+	keep(&newer.Tokens.Nonce, old.Nonce)
 	keep(&newer.Tokens.ProviderID, old.ProviderID)
 	keep(&newer.Tokens.IDToken, old.IDToken)
 	if len(t.Claims) == 0 {

@@ -19,7 +19,7 @@ func dictionary(issuer, clientID string) []byte {
 			`","token_use":"access","username":"` + "\xff\x04" + `","version":2}` + "\x02\x80\x02\x05\x01\x2e"
 		claims = `","family_name":"","given_name":"","name":"","cognito:username":"","email":"@gmail.com","email_verified":true,` +
 			`"name":"","cognito:username":"` + first
-		refresh = `"}` + "\x02\x05\x01\x2e" + `{"cty":"JWT","enc":"A256GCM","alg":"RSA-OAEP"}` + "\x02\x02\x02\x02\x00"
+		refresh = `"}` + "\x02\x05\x01\x2e" + `{"cty":"JWT","enc":"A256GCM","alg":"RSA-OAEP"}` + "\x02\x02\x02\x02\x00\x16"
 		scope   = `phone offline_access` + "\x14" + `openid profile email$` + "\x32" +
 			`aws.cognito.signin.user.admin openid profile email$` + first + "$\xff\x02"
 		accessHead = "\x03\x01\x44" + `{"kid":"=","alg":"RS256"}` + "\x01\x81\x04" + `{"sub":"` + next + `","cognito:groups":["admin"],"iss":"`

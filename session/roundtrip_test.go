@@ -14,18 +14,18 @@ import (
 
 // whole is a session without what only its maker sees, for comparison.
 type whole struct {
-	ID                              session.ID
-	Started, Seen, Issued, Expires  int64
-	Generation                      uint32
-	Access, Refresh, IDToken, Scope string
-	Subject, ProviderID, Claims     string
+	ID                                     session.ID
+	Started, Seen, Issued, Expires         int64
+	Generation                             uint32
+	Access, Refresh, IDToken, Nonce, Scope string
+	Subject, ProviderID, Claims            string
 }
 
 func wholeOf(s *session.Session) whole {
 	t := s.Tokens
 	return whole{
 		s.ID, s.Started.Unix(), s.Seen.Unix(), t.Issued.Unix(), t.Expires.Unix(), s.Generation,
-		t.AccessToken, t.RefreshToken, t.IDToken, t.Scope, t.Subject, t.ProviderID, string(t.Claims),
+		t.AccessToken, t.RefreshToken, t.IDToken, t.Nonce, t.Scope, t.Subject, t.ProviderID, string(t.Claims),
 	}
 }
 

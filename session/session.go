@@ -31,6 +31,7 @@ type Tokens struct {
 	IDToken      string          // raw; "" where nobody needs it: it costs about 1.2 kB of cookie
 	Scope        string          // what the provider said was granted; "" when it did not say
 	Subject      string          // the sub claim
+	Nonce        string          // of the sign-in: a refreshed ID token may repeat it, and no other
 	ProviderID   string          // the provider's name for its own session: sid, or Cognito's origin_jti
 	Claims       json.RawMessage // chosen ID-token claims, one JSON object; nil: none, or on a refresh: unchanged
 }

@@ -51,7 +51,7 @@ func idToken() string {
 func cognitoTokens(now time.Time) session.Tokens {
 	return session.Tokens{
 		AccessToken: accessToken(), Issued: now, Expires: now.Add(time.Hour), RefreshToken: refreshToken(),
-		Scope:   "aws.cognito.signin.user.admin openid profile email",
+		Scope: "aws.cognito.signin.user.admin openid profile email", Nonce: part(noise(9, 16)),
 		Subject: "a3c4f8d2-7061-70e5-8b2c-3d4e5f607182", ProviderID: "5d2a9f3e-8c1b-47d6-9e0f-2b7c4a6d8e10",
 		Claims: json.RawMessage(`{"sub":"a3c4f8d2-7061-70e5-8b2c-3d4e5f607182","email":"ada.lovelace@gmail.com","email_verified":true,` +
 			`"name":"Ada Lovelace","cognito:username":"a3c4f8d2-7061-70e5-8b2c-3d4e5f607182"}`),
