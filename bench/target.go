@@ -24,7 +24,7 @@ import (
 )
 
 // unseenCookies is more than the server remembers, so that walking through them in turn never meets a remembered one.
-const unseenCookies = 6000
+const unseenCookies = 20000
 
 // target is a server process under load.
 type target struct {

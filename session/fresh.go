@@ -61,8 +61,10 @@ func (m *Manager) wanted(s *Session, need Need) bool {
 // latest gives who asked for a new token too soon after somebody else what that one got, if it is kept: a straggler with the old
 // cookie is not served the old token.
 func (m *Manager) latest(ctx context.Context, s *Session, need Need) *Session {
-	asked := need.Force || s.Left(m.c.Now()) < min(need.MinTTL, s.Life())
-	if !asked || s.Tokens.RefreshToken == "" {
+	if (!need.Force && need.MinTTL <= 0) || s.Tokens.RefreshToken == "" {
+		return s
+	}
+	if !need.Force && s.Left(m.c.Now()) >= min(need.MinTTL, s.Life()) {
 		return s
 	}
 	if newest := m.newest(ctx, s); newest.Left(m.c.Now()) > 0 {

@@ -82,8 +82,11 @@ func (m *Manager) revoked(ctx context.Context, s *Session) error {
 // Slide gives the session as seen now, and whether that is worth a new cookie: only with an idle time-out, only after a tenth
 // of it, and never while a newer form of the session exists, whose cookie this one would overwrite.
 func (m *Manager) Slide(ctx context.Context, s *Session) (*Session, bool) {
+	if m.c.IdleTimeout <= 0 {
+		return s, false
+	}
 	now := m.c.Now().Truncate(time.Second)
-	if m.c.IdleTimeout <= 0 || now.Sub(s.Seen) < max(time.Second, m.c.IdleTimeout/10) {
+	if now.Sub(s.Seen) < max(time.Second, m.c.IdleTimeout/10) {
 		return s, false
 	}
 	if s.Tokens.RefreshToken != "" && m.superseded(ctx, s) {
