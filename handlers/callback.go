@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -54,17 +55,22 @@ func (h *Handlers) SignInCallback(x *Exchange) error {
 	granted := toSession(tokens, h.c.KeepIDToken)
 	granted.Nonce = pending.Nonce
 	s, cookies, err := h.c.Sessions.Start(ctx, granted, x.cookies())
+	if errors.Is(err, session.ErrTooLarge) {
+		h.log(x).Error("a session does not fit its cookies: make the provider's tokens smaller",
+			"largest", session.Weigh(&session.Session{Tokens: granted}, nil, 0).Largest)
+	}
 	if err != nil {
 		return h.fail(x, err, retry)
 	}
 	h.warnOfBudget(x, s, cookies)
 	x.setCookies(cookies)
 	x.Session = "live"
+	target := h.returnTo(pending.ReturnTo) // judged again: what is allowed may have changed since
 	if h.c.SameSiteStrict {
 		// A redirect would still count as the provider's navigation, and arrive without the Strict cookie.
-		return h.page(x, http.StatusOK, views.PagePolicy{}, h.c.Views.MovingOn(h.language(x), views.MovingOn{Target: pending.ReturnTo}))
+		return h.page(x, http.StatusOK, views.PagePolicy{}, h.c.Views.MovingOn(h.language(x), views.MovingOn{Target: target}))
 	}
-	return x.redirect(http.StatusSeeOther, pending.ReturnTo)
+	return x.redirect(http.StatusSeeOther, target)
 }
 
 // parseCallback reads the provider's answer. A parameter that stands twice is refused (RFC 6749, section 3.1): which of the

@@ -46,6 +46,8 @@ var answers = []struct {
 	{session.ErrNone, http.StatusUnauthorized, views.ErrSignInExpired, "invalid_session"},
 	{session.ErrUnreadable, http.StatusUnauthorized, views.ErrSignInExpired, "invalid_session"},
 	{session.ErrEnded, http.StatusUnauthorized, views.ErrSignInExpired, "invalid_session"},
+	{session.ErrUnavailable, http.StatusServiceUnavailable, views.ErrProviderUnavailable, "backend_not_ready"},
+	{session.ErrTooLarge, http.StatusBadGateway, views.ErrProviderBroken, "backend_not_ready"},
 	{session.ErrPendingUsed, http.StatusBadRequest, views.ErrSignInUsed, ""},
 	{session.ErrPendingUnknown, http.StatusBadRequest, views.ErrSignInExpired, ""},
 	{ErrCrossSite, http.StatusForbidden, views.ErrForbidden, ""},
@@ -103,10 +105,6 @@ func (h *Handlers) failTMI(x *Exchange, status int, code string) error {
 }
 
 func answerTo(err error) (status int, kind views.ErrorKind, tmi string) {
-	var u *session.Unavailable
-	if errors.As(err, &u) {
-		return http.StatusServiceUnavailable, views.ErrProviderUnavailable, "backend_not_ready"
-	}
 	for _, a := range answers {
 		if errors.Is(err, a.is) {
 			return a.status, a.page, a.tmi

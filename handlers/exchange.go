@@ -124,4 +124,4 @@ func (h *Handlers) language(x *Exchange) views.Language {
 	return h.c.Views.Language(x.QueryParam("lang"), x.Request().Header.Get("Accept-Language"))
 }
 
-func (h *Handlers) log(x *Exchange) *slog.Logger { return h.c.Logger.With("request", x.ID()) }
+func (h *Handlers) log(x *Exchange) *slog.Logger { return h.c.Logger.With("id", x.ID()) }

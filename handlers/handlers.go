@@ -47,6 +47,7 @@ type Config struct {
 type Handlers struct {
 	c        Config
 	origins  map[string]bool // canonical origins that are ours or listed
+	listed   []string        // the same, ours first
 	draining atomic.Bool
 }
 
@@ -78,7 +79,10 @@ func New(c Config) (*Handlers, error) {
 		if !ok {
 			return nil, errors.New("handlers: " + o + " is not an origin")
 		}
-		h.origins[origin] = true
+		if !h.origins[origin] {
+			h.origins[origin] = true
+			h.listed = append(h.listed, origin)
+		}
 	}
 	return h, nil
 }

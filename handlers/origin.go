@@ -92,6 +92,10 @@ func originOf(u *url.URL) (string, bool) {
 	return scheme + "://" + host, true
 }
 
+// hostProfile is how browsers read host names (WHATWG URL, section 3.3, domain to ASCII, not strict): underscores and hyphens anywhere pass.
+var hostProfile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckJoiners(true), idna.Transitional(false),
+	idna.StrictDomainName(false), idna.CheckHyphens(false))
+
 func canonicalHost(host string) (string, bool) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if ip.Zone() != "" {
@@ -105,7 +109,7 @@ func canonicalHost(host string) (string, bool) {
 	if host == "" || strings.ContainsAny(host, " %*<>^`{|}[]\\\"'(),;") {
 		return "", false
 	}
-	ascii, err := idna.Lookup.ToASCII(host)
+	ascii, err := hostProfile.ToASCII(host)
 	if err != nil || ascii == "" {
 		return "", false
 	}

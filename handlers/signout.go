@@ -95,9 +95,7 @@ func (h *Handlers) signOutPolicy() views.PagePolicy {
 	if origin := h.c.Provider.LogoutOrigin(); origin != "" {
 		p.FormAction = append(p.FormAction, origin)
 	}
-	for origin := range h.origins {
-		p.FormAction = append(p.FormAction, origin)
-	}
+	p.FormAction = append(p.FormAction, h.listed...)
 	return p
 }
 

@@ -91,8 +91,11 @@ func (h *Handlers) fresh(x *Exchange, n session.Need) (*session.Session, error) 
 	ctx := x.Request().Context()
 	s, err := h.c.Sessions.Fresh(ctx, old, n)
 	if err != nil {
-		if errors.Is(err, session.ErrEnded) {
+		switch {
+		case errors.Is(err, session.ErrEnded):
 			h.noSession(x, err)
+		case s != nil && s.Generation > old.Generation: // the old refresh token is spent, whatever the new tokens are worth
+			h.rewrite(ctx, x, s)
 		}
 		return nil, err
 	}
@@ -108,9 +111,15 @@ func (h *Handlers) fresh(x *Exchange, n session.Need) (*session.Session, error) 
 	return s, nil
 }
 
-// rewrite sets the session's cookies anew. A session that has grown too large for cookies is still served: the token is good.
+// rewrite sets the session's cookies anew. One that has grown too large for cookies is made lean: the token is good, and the browser
+// must not keep the refresh token that was spent.
 func (h *Handlers) rewrite(ctx context.Context, x *Exchange, s *session.Session) {
 	cookies, err := h.c.Sessions.Cookies(s, x.cookies())
+	if errors.Is(err, session.ErrTooLarge) {
+		h.log(x).WarnContext(ctx, "a session has grown too large for its cookies: ID token and claims are left out",
+			"largest", session.Weigh(s, nil, 0).Largest)
+		cookies, err = h.c.Sessions.Cookies(s.Lean(), x.cookies())
+	}
 	if err != nil {
 		h.log(x).ErrorContext(ctx, "a session could not be written to its cookie", "error", err)
 		return

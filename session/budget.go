@@ -7,10 +7,18 @@ import (
 	"net/http"
 )
 
+// Lean is the session without what it can do without: the raw ID token and the claims. It is what is kept of a session that has grown
+// too large for its cookies, so that the browser holds the refresh token that is good, and not the one that was spent.
+func (s *Session) Lean() *Session {
+	lean := *s
+	lean.Tokens.IDToken, lean.Tokens.Claims = "", nil
+	return &lean
+}
+
 // Header limits that cookies meet on their way. The session cookie is not all that stands there.
 const (
-	NginxHeaderLimit = 8 << 10  // large_client_header_buffers, by default
-	NodeHeaderLimit  = 16 << 10 // --max-http-header-size, by default
+	nginxHeaderLimit = 8 << 10  // large_client_header_buffers, by default
+	nodeHeaderLimit  = 16 << 10 // --max-http-header-size, by default
 )
 
 // Budget is what the cookies of a session weigh.
@@ -28,9 +36,9 @@ func Weigh(s *Session, cookies []*http.Cookie, others int) Budget {
 		b.Bytes += len(c.Name) + len(c.Value)
 	}
 	switch {
-	case b.Bytes > NodeHeaderLimit*3/4:
+	case b.Bytes > nodeHeaderLimit*3/4:
 		b.Limit = "Node (16 kB)"
-	case b.Bytes > NginxHeaderLimit*3/4:
+	case b.Bytes > nginxHeaderLimit*3/4:
 		b.Limit = "nginx (8 kB)"
 	}
 	return b
@@ -65,7 +73,7 @@ func (m *Manager) Typical(idToken bool) (Budget, error) {
 		t.IDToken = noise(100) + "." + noise(256)
 	}
 	s := m.newSession(now, t)
-	cookies, err := m.Cookies(s, nil)
+	cookies, err := m.sealed(s)
 	return Weigh(s, cookies, 0), err
 }
 

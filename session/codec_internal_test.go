@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math"
 	"strings"
@@ -13,6 +14,8 @@ type oneKey struct{}
 
 func (oneKey) Keys() [][]byte  { return [][]byte{bytes.Repeat([]byte{1}, 32)} }
 func (oneKey) Version() uint64 { return 1 }
+
+func (oneKey) Refresh(context.Context) error { return nil }
 
 func sample() *Session {
 	now := time.Unix(1_790_000_000, 0)

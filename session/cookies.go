@@ -92,6 +92,16 @@ func (m *Manager) isChunk(name string) bool {
 
 // Cookies seals the session and gives the cookies to set, with deletions of the chunks in header that are no longer used.
 func (m *Manager) Cookies(s *Session, header []string) ([]*http.Cookie, error) {
+	cookies, err := m.sealed(s)
+	if err != nil {
+		return nil, err
+	}
+	m.c.Observe(Event{Kind: EventCookie, Bytes: Weigh(s, cookies, 0).Bytes})
+	return append(cookies, m.deletions(header, cookies)...), nil
+}
+
+// sealed is the session in as few cookies as it takes.
+func (m *Manager) sealed(s *Session) ([]*http.Cookie, error) {
 	now := m.c.Now()
 	left := int(s.Started.Add(m.c.MaxAge).Sub(now).Seconds())
 	if left <= 0 {
@@ -101,20 +111,11 @@ func (m *Manager) Cookies(s *Session, header []string) ([]*http.Cookie, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := m.sealer.seal(m.c.CookieName, packed)
+	value, err := m.sealer.seal(m.c.CookieName, packed)
 	if err != nil {
 		return nil, err
 	}
-	cookies, err := m.split(sealed, left)
-	if err != nil {
-		return nil, err
-	}
-	bytes := 0
-	for _, c := range cookies {
-		bytes += len(c.Name) + len(c.Value)
-	}
-	m.c.Observe(Event{Kind: EventCookie, Bytes: bytes})
-	return append(cookies, m.deletions(header, cookies)...), nil
+	return m.split(value, left)
 }
 
 func (m *Manager) split(sealed string, maxAge int) ([]*http.Cookie, error) {

@@ -79,7 +79,7 @@ func (m *Manager) alone(ctx context.Context, s *Session, store kv.Store, cause e
 // adopt follows the results from one refresh to the next: a straggler gets the newest form, not the one after its own.
 func (m *Manager) adopt(ctx context.Context, s *Session) (*Session, error) {
 	s = m.newest(ctx, s)
-	if err := m.revoked(ctx, s); err != nil {
+	if err := m.endedMeanwhile(ctx, s); err != nil {
 		return nil, err
 	}
 	m.observeRefresh("adopted")
@@ -120,7 +120,7 @@ func (m *Manager) result(ctx context.Context, store kv.Store, s *Session) *Sessi
 
 // refresh asks the provider while the lease is held, and leaves the result where the lease stood.
 func (m *Manager) refresh(ctx context.Context, s *Session, store kv.Store, lease *kv.Lease) (*Session, error) {
-	if err := m.revoked(ctx, s); err != nil {
+	if err := m.endedMeanwhile(ctx, s); err != nil {
 		_ = lease.Release(ctx) // it runs out by itself
 		return nil, err
 	}
@@ -142,6 +142,7 @@ func (m *Manager) refresh(ctx context.Context, s *Session, store kv.Store, lease
 	case errors.Is(err, ErrUntrusted):
 		m.c.Logger.WarnContext(ctx, "a refreshed ID token cannot be trusted: the session ends", "error", err)
 		m.markEnded(ctx, s, ReasonUntrusted)
+		m.revokeNewest(ctx, s)
 		m.settle(ctx, lease, failedRecord(ReasonUntrusted), m.t.Failure)
 		return nil, m.over(ctx, s, ReasonUntrusted)
 	case !errors.As(err, &u):
@@ -166,13 +167,26 @@ func (m *Manager) renew(ctx context.Context, lease *kv.Lease) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if err := lease.Renew(ctx); err != nil && ctx.Err() == nil {
-					m.c.Logger.WarnContext(ctx, "a refresh lease could not be renewed", "error", err)
-				}
+				m.renewOnce(ctx, lease)
 			}
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// renewOnce is not cut short when the work ends meanwhile: a renewal that may or may not have taken place would leave the holder
+// without the version that it settles over.
+func (m *Manager) renewOnce(ctx context.Context, lease *kv.Lease) {
+	var err error
+	defer func() {
+		if err != nil {
+			m.c.Logger.WarnContext(ctx, "a refresh lease could not be renewed", "error", err)
+		}
+	}()
+	defer m.caught(ctx, "a lease's renewal", &err)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	err = lease.Renew(ctx)
 }
 
 // succeed makes the newer session and keeps it for stragglers before anybody is told.
@@ -181,7 +195,7 @@ func (m *Manager) succeed(ctx context.Context, s *Session, t Tokens, store kv.St
 	m.keep(ctx, s, newer, store, lease)
 	// End leaves its mark and then looks for the newest token; here the token is kept and then the mark looked for. In
 	// whatever order they run, one sees the other: new tokens do not outlive a session that was ended meanwhile.
-	if err := m.revoked(ctx, s); err != nil {
+	if err := m.endedMeanwhile(ctx, s); err != nil {
 		m.revoke(ctx, newer)
 		return nil, err
 	}
@@ -260,6 +274,16 @@ func (m *Manager) settle(ctx context.Context, lease *kv.Lease, r record, ttl tim
 	if err := lease.Settle(ctx, r, ttl); err != nil {
 		m.c.Logger.DebugContext(ctx, "a refresh lease could not be settled", "error", err)
 	}
+}
+
+// endedMeanwhile is revoked for a flight, which somebody must hear of.
+func (m *Manager) endedMeanwhile(ctx context.Context, s *Session) error {
+	err := m.revoked(ctx, s)
+	var ended *Ended
+	if errors.As(err, &ended) {
+		m.observeRefresh(string(ended.Reason))
+	}
+	return err
 }
 
 // over is the end of the session, with the word of its revocation record if there is one: a session that was replaced must

@@ -40,6 +40,8 @@ func (m *Manager) revokeNewest(ctx context.Context, s *Session) (done <-chan str
 	go func() {
 		defer m.running.done()
 		defer close(ch)
+		var err error // told by the record of the panic
+		defer m.caught(ctx, "a revocation", &err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.t.Flight)
 		defer cancel()
 		m.revoke(ctx, m.newest(ctx, s))

@@ -3,8 +3,9 @@ package session
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 // Need is what a caller asks of the access token beyond the ordinary.
@@ -14,11 +15,11 @@ type Need struct {
 }
 
 // Fresh gives the session with an access token that is good enough, refreshed if it must be: exactly once, however many ask.
-// The session given back is newer than s if its Generation is larger; then the browser needs its cookies. While the token
-// lives it is served rather than an error. *Ended: the session is definitely over. *Unavailable: nobody can say, and no
-// living token is left.
+// The session given back is newer than s if its Generation is larger; then the browser needs its cookies, also when there is
+// an error. While the token lives it is served rather than an error. *Ended: the session is definitely over. *Unavailable: nobody can
+// say, and no living token is left.
 func (m *Manager) Fresh(ctx context.Context, s *Session, need Need) (*Session, error) {
-	// One round adopts a form that may be old already, one makes a newer; more means that tokens are born dead.
+	// One round may adopt a form that is old already, the next then makes a newer one.
 	for range 3 {
 		if !m.wanted(s, need) {
 			return m.latest(ctx, s, need), nil
@@ -35,11 +36,14 @@ func (m *Manager) Fresh(ctx context.Context, s *Session, need Need) (*Session, e
 		if newer.Generation > s.Generation {
 			s, need.Force = newer, false
 		}
+		if m.c.Now().Sub(s.Tokens.Issued) < m.t.Forced && s.Left(m.c.Now()) == 0 {
+			break // born dead: another refresh would bring another of its kind
+		}
 	}
 	if s.Left(m.c.Now()) > 0 {
 		return s, nil
 	}
-	return nil, &Unavailable{Cause: errors.New("the provider's tokens are over when they come")}
+	return s, &Unavailable{Cause: errors.New("the provider's tokens are over when they come: is this machine's clock right?")}
 }
 
 // wanted says whether a refresh must be tried now.
@@ -101,9 +105,14 @@ func (m *Manager) await(ctx context.Context, s *Session) (*Session, error) {
 	living := s.Left(m.c.Now())
 	if last, ok := m.recent.Get(s.ID); ok && last.failed && living == 0 {
 		if wait := last.notBefore.Sub(m.c.Now()); wait > 0 {
+			// It may be another form's failure: what is newer than s may live.
+			if newest := m.newest(ctx, s); newest.Generation > s.Generation {
+				return newest, nil
+			}
 			return nil, &Unavailable{RetryAfter: wait, Cause: errors.New("it asked to be left alone")}
 		}
 	}
+	m.running.add() // here, and not in the flight: a process that stops must know of it before it runs
 	flight := m.flights.DoChan(recordKey(s), func() (any, error) { return m.fly(ctx, s) })
 	patience := m.t.WaitDead
 	if living > 0 {
@@ -113,76 +122,42 @@ func (m *Manager) await(ctx context.Context, s *Session) (*Session, error) {
 	defer timer.Stop()
 	select {
 	case r := <-flight:
+		m.running.done()
 		if r.Err != nil {
 			return nil, r.Err
 		}
 		return r.Val.(*Session), nil
 	case <-timer.C:
+		m.leave(flight)
 		return nil, &Unavailable{Cause: errors.New("a refresh takes too long")}
 	case <-ctx.Done():
+		m.leave(flight)
 		return nil, &Unavailable{Cause: ctx.Err()}
 	}
 }
 
+// leave lets the flight go on without the caller, and counts it until it lands.
+func (m *Manager) leave(flight <-chan singleflight.Result) {
+	go func() {
+		<-flight
+		m.running.done()
+	}()
+}
+
 // fly is one flight: it coordinates, refreshes if it must, and remembers how that went.
-func (m *Manager) fly(ctx context.Context, s *Session) (*Session, error) {
-	m.running.add()
-	defer m.running.done()
+func (m *Manager) fly(ctx context.Context, s *Session) (newer *Session, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.t.Flight)
 	defer cancel()
-	newer, err := m.coordinate(ctx, s, m.c.Store)
-	if err != nil && !errors.Is(err, ErrEnded) {
-		failed := attempt{at: m.c.Now(), failed: true}
-		var u *Unavailable
-		if errors.As(err, &u) {
-			failed.notBefore = failed.at.Add(min(u.RetryAfter, time.Minute))
+	defer func() {
+		if err != nil && !errors.Is(err, ErrEnded) {
+			failed := attempt{at: m.c.Now(), failed: true}
+			var u *Unavailable
+			if errors.As(err, &u) {
+				failed.notBefore = failed.at.Add(min(u.RetryAfter, time.Minute))
+			}
+			m.recent.Add(s.ID, failed)
 		}
-		m.recent.Add(s.ID, failed)
-	}
-	return newer, err
-}
-
-// Drain waits until no refresh and no revocation is under way, or ctx ends: a process that stops in the middle of a rotation
-// would take the new tokens with it.
-func (m *Manager) Drain(ctx context.Context) error { return m.running.wait(ctx) }
-
-// flightCount counts what runs on its own. A sync.WaitGroup would do, were it allowed to grow while somebody waits.
-type flightCount struct {
-	mu   sync.Mutex
-	n    int
-	idle chan struct{} // closed when n falls to zero; nil while nobody waits
-}
-
-func (f *flightCount) add() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.n++
-}
-
-func (f *flightCount) done() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.n--; f.n == 0 && f.idle != nil {
-		close(f.idle)
-		f.idle = nil
-	}
-}
-
-func (f *flightCount) wait(ctx context.Context) error {
-	f.mu.Lock()
-	if f.n == 0 {
-		f.mu.Unlock()
-		return nil
-	}
-	if f.idle == nil {
-		f.idle = make(chan struct{})
-	}
-	idle := f.idle
-	f.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	}()
+	defer m.caught(ctx, "a refresh", &err)
+	return m.coordinate(ctx, s, m.c.Store)
 }

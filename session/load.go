@@ -20,12 +20,25 @@ func (m *Manager) Load(ctx context.Context, header []string) (*Session, error) {
 	if !found {
 		return nil, ErrNone
 	}
-	for _, sealed := range m.sealedValues(all) {
+	values := m.sealedValues(all)
+	s := m.openAny(values)
+	if s == nil && len(values) > 0 && m.sealer.refreshed(ctx) {
+		s = m.openAny(values)
+	}
+	if s == nil {
+		return nil, ErrUnreadable
+	}
+	return s, m.alive(ctx, s)
+}
+
+// openAny opens the first that can be opened.
+func (m *Manager) openAny(values []string) *Session {
+	for _, sealed := range values {
 		if s := m.open(sealed); s != nil {
-			return s, m.alive(ctx, s)
+			return s
 		}
 	}
-	return nil, ErrUnreadable
+	return nil
 }
 
 // open opens a sealed session, or knows it already.
@@ -33,7 +46,7 @@ func (m *Manager) open(sealed string) *Session {
 	if len(sealed) > maxChunks*cookieLimit {
 		return nil
 	}
-	key := m.known.key(sealed, m.sealer.version())
+	key := knownKey{sealed: sealed, version: m.sealer.version()}
 	if s, ok := m.known.get(key); ok {
 		m.c.Observe(Event{Kind: EventRemembered})
 		return s

@@ -40,7 +40,7 @@ type Config struct {
 	IdleTimeout   time.Duration // 0: off
 	RefreshBefore time.Duration // refresh when less is left; default 5 min, at most half of the token's life
 
-	Remembered int // how many opened cookies are remembered; default 1,024, negative: none
+	Remembered int // how many opened cookies are remembered; default 512, negative: none
 
 	Timing  Timing
 	Now     func() time.Time // default time.Now
@@ -138,7 +138,7 @@ func (c *Config) setDefaults() {
 		c.SameSite = http.SameSiteLaxMode
 	}
 	if c.Remembered == 0 {
-		c.Remembered = 1024
+		c.Remembered = 512
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -1,20 +1,27 @@
 package session
 
 import (
+	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gorilla/securecookie"
 )
 
-// KeyRing is the server's keys, newest first: the first seals, all open. Version grows when they change.
+// KeyRing is the server's keys, newest first: the first seals, all open. Version grows when they change. Refresh reads them afresh
+// where they come from; it is called for cookies that no key opens, which anybody can send, so it must have a floor of its own.
 type KeyRing interface {
 	Keys() [][]byte
 	Version() uint64
+	Refresh(ctx context.Context) error
 }
+
+// refreshTimeout bounds how long a cookie that no key opens may wait for keys that are read afresh.
+const refreshTimeout = 2 * time.Second
 
 // sealer seals cookie values under the ring's keys. securecookie encrypts (AES-256-CTR) and then authenticates (HMAC-SHA256)
 // name, time and text, so a value is good under its own cookie name only.
@@ -43,6 +50,16 @@ func newSealer(ring KeyRing) (*sealer, error) {
 
 // version tells one set of keys from the next.
 func (s *sealer) version() uint64 { return s.ring.Version() }
+
+// refreshed reads the keys afresh and says whether they changed: another replica may have sealed under a key that was rotated in
+// a moment ago.
+func (s *sealer) refreshed(ctx context.Context) bool {
+	before := s.version()
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	_ = s.ring.Refresh(ctx) // the ring tells its operator; here only a change counts
+	return s.version() != before
+}
 
 // seal gives a cookie value; plain is destroyed (securecookie encrypts in place).
 func (s *sealer) seal(name string, plain []byte) (string, error) {

@@ -61,6 +61,8 @@ var (
 	ErrUnreadable = errors.New("session: the cookie cannot be read")
 	// ErrEnded means that the session is definitely over: expired, signed out, refused by the provider.
 	ErrEnded = errors.New("session: over")
+	// ErrUnavailable is what every *Unavailable is.
+	ErrUnavailable = errors.New("session: nobody can say whether it may go on")
 	// ErrRefused is what a Provider answers when it definitely refused the refresh token.
 	ErrRefused = errors.New("session: the provider refused the refresh token")
 	// ErrUntrusted is what a Provider answers when a refreshed ID token fails verification or names another subject.
@@ -80,6 +82,9 @@ type Unavailable struct {
 	Lost       bool          // the refresh may have reached the provider: it is not repeated within the same request
 	Cause      error
 }
+
+// Is makes errors.Is(err, ErrUnavailable) hold.
+func (u *Unavailable) Is(target error) bool { return target == ErrUnavailable }
 
 // Error implements error.
 func (u *Unavailable) Error() string {

@@ -109,11 +109,11 @@ func (r *row) run(c echo.Context, h handlers.Handler) error {
 	}
 	defer func() {
 		p, begun := recover(), x.Response().Committed
-		if p != nil {
+		if p != nil && p != http.ErrAbortHandler { // that one is net/http's own way of cutting a connection
 			r.panicked(&x, p)
 		}
 		r.record(&x, start)
-		if p != nil && begun {
+		if p == http.ErrAbortHandler || (p != nil && begun) {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}
 	}()
@@ -135,9 +135,6 @@ func (r *row) boundBody(x *handlers.Exchange) {
 
 // panicked makes a panic one record with a stack and a 500; the process goes on.
 func (r *row) panicked(x *handlers.Exchange, p any) {
-	if p == http.ErrAbortHandler {
-		panic(p) // net/http's own way of cutting a connection
-	}
 	x.Err = fmt.Errorf("%w: %v\n%s", handlers.ErrPanic, p, debug.Stack())
 	_ = r.s.c.Handlers.Fail(x, x.Err) // the client may be gone; the record tells the panic
 }

@@ -18,6 +18,7 @@ type Metrics struct {
 	durations  *prometheus.HistogramVec
 	refreshes  *prometheus.CounterVec
 	degraded   *prometheus.CounterVec
+	secrets    prometheus.Counter
 	provider   *prometheus.HistogramVec
 	pending    *prometheus.CounterVec
 	opened     *prometheus.CounterVec
@@ -43,6 +44,9 @@ func NewMetrics() *Metrics {
 		degraded: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vestibule_cache_degraded_total", Help: "What was done without the cache: a refresh coordinated in this process alone, a revocation not seen or not recorded.",
 		}, []string{"what"}),
+		secrets: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "vestibule_secret_refresh_failures_total", Help: "Secrets that could not be read afresh; the last good value is in use.",
+		}),
 		provider: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "vestibule_provider_request_duration_seconds", Help: "Requests to the provider, by operation and outcome.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -59,7 +63,7 @@ func NewMetrics() *Metrics {
 		}),
 	}
 	m.remembered, m.unpacked = m.opened.WithLabelValues("remembered"), m.opened.WithLabelValues("opened")
-	m.registry.MustRegister(m.requests, m.durations, m.refreshes, m.degraded, m.provider, m.pending, m.opened, m.cookieSize,
+	m.registry.MustRegister(m.requests, m.durations, m.refreshes, m.degraded, m.secrets, m.provider, m.pending, m.opened, m.cookieSize,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -87,6 +91,9 @@ func (m *Metrics) Session(e session.Event) {
 		m.pending.WithLabelValues("evicted").Inc()
 	}
 }
+
+// SecretFailed counts a secret that could not be read afresh.
+func (m *Metrics) SecretFailed() { m.secrets.Inc() }
 
 // Provider counts and times calls to the provider.
 func (m *Metrics) Provider(c idp.Call) {

@@ -29,7 +29,9 @@ const (
 	writeTimeout   = 60 * time.Second // a refresh may keep a caller waiting for 15 s, a code exchange too
 	idleTimeout    = 75 * time.Second // longer than nginx's keep-alive, so that nginx closes first
 	maxHeaderBytes = 32<<10 - 4096    // net/http lets 4,096 bytes more pass than it is told
-	drainTimeout   = 30 * time.Second
+	// Both together are what orchestrators commonly grant between SIGTERM and SIGKILL.
+	requestsTimeout   = 20 * time.Second // for requests under way
+	backgroundTimeout = 10 * time.Second // for refreshes that nobody waits for any more
 )
 
 // Config configures New. Handlers, Assets and Metrics are required.
@@ -107,20 +109,36 @@ func (s *Server) drain(ctx context.Context, servers []*http.Server) error {
 	delay := time.NewTimer(s.c.ShutdownDelay)
 	defer delay.Stop()
 	<-delay.C
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-	defer cancel()
 	var faults []error
 	for i, server := range servers {
-		if err := server.Shutdown(ctx); err != nil {
-			faults = append(faults, fmt.Errorf("requests were still under way after %s: %w", drainTimeout, err))
-		}
-		if i == 0 && s.c.Drain != nil {
-			if err := s.c.Drain(ctx); err != nil {
-				faults = append(faults, fmt.Errorf("refreshes were still under way after %s: %w", drainTimeout, err))
-			}
+		faults = append(faults, finish(ctx, server))
+		if i == 0 {
+			faults = append(faults, s.drainBackground(ctx))
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// finish lets requests end, and cuts those that do not: a client that reads nothing must not take the time of what follows.
+func finish(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, requestsTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests were still under way after %s: %w", requestsTimeout, err), server.Close())
+	}
+	return nil
+}
+
+func (s *Server) drainBackground(ctx context.Context) error {
+	if s.c.Drain == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, backgroundTimeout)
+	defer cancel()
+	if err := s.c.Drain(ctx); err != nil {
+		return fmt.Errorf("refreshes were still under way after %s: %w", backgroundTimeout, err)
+	}
+	return nil
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {

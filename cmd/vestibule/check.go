@@ -9,8 +9,8 @@ import (
 
 	"vestibule/config"
 	"vestibule/idp"
-	"vestibule/static"
-	"vestibule/views"
+	"vestibule/secret"
+	"vestibule/web"
 )
 
 // checkTimeout bounds what check waits for the provider.
@@ -28,14 +28,21 @@ func check(ctx context.Context, p process, args []string) error {
 	cfg, faults := load(p, args)
 	log, closeLog := newLogger(&config.Config{Log: config.Log{Level: "error"}}, p.errw)
 	defer closeLog()
-	s := secrets{}
-	if !offline {
+	pl := plan{config: cfg, log: log, metrics: web.NewMetrics()}
+	if offline {
+		pl.secrets = placeholders(cfg)
+	} else {
 		var unread config.Faults
-		s, unread = resolve(ctx, p, cfg, log)
+		pl.secrets, unread = resolve(ctx, pl, p.lookup)
 		faults = append(faults, newFaults(faults, unread)...)
-		faults = append(faults, checkProvider(ctx, cfg, s, faults)...)
+		faults = append(faults, checkProvider(ctx, pl, faults)...)
 	}
-	faults = append(faults, checkBrand(cfg, faults)...)
+	if len(faults) == 0 {
+		// The very construction that serve makes: what it would refuse is said here.
+		if _, err := wire(pl); err != nil {
+			return err
+		}
+	}
 	if len(faults) > 0 {
 		return faultsError{faults}
 	}
@@ -54,18 +61,21 @@ func newFaults(known, more config.Faults) config.Faults {
 }
 
 // checkProvider reaches the issuer, if the configuration says where it is.
-func checkProvider(ctx context.Context, cfg *config.Config, s secrets, known config.Faults) config.Faults {
+func checkProvider(ctx context.Context, pl plan, known config.Faults) config.Faults {
 	for _, f := range known {
 		if f.Key == "provider.issuer" || f.Key == "public_url" || f.Key == "provider.client_id" {
 			return nil
 		}
 	}
-	if cfg.Provider.Issuer == "" {
+	if pl.config.Provider.Issuer == "" {
 		return nil
 	}
-	provider, err := newProvider(cfg, s, nil, nil)
+	provider, err := newProvider(pl.config, pl.secrets, nil, nil)
 	if err != nil {
-		return nil // the configuration's own faults say it
+		if len(known) > 0 {
+			return nil // they say it already
+		}
+		return config.Faults{{Key: "provider", Problem: err.Error(), Hint: "see docs/configuration.md"}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -80,14 +90,12 @@ func checkProvider(ctx context.Context, cfg *config.Config, s secrets, known con
 	return config.Faults{{Key: "provider.issuer", Problem: err.Error(), Hint: "compare it with the issuer in the provider's own discovery document"}}
 }
 
-// checkBrand makes the pages' parts once: what a template would refuse at start is said here.
-func checkBrand(cfg *config.Config, known config.Faults) config.Faults {
-	assets, err := static.New(static.Config{Accent: cfg.Brand.Accent})
-	if err == nil {
-		_, err = views.New(views.Config{Brand: views.Brand{Name: cfg.Brand.Name, Logo: cfg.Brand.Logo}, Assets: assets})
+// placeholders stand in for secrets that are not to be looked at.
+func placeholders(cfg *config.Config) secrets {
+	var s secrets
+	if cfg.Provider.ClientSecret != "" {
+		s.clientSecret = secret.New([]byte("not looked at"))
 	}
-	if err == nil || slices.ContainsFunc(known, func(f config.Fault) bool { return len(f.Key) > 6 && f.Key[:6] == "brand." }) {
-		return nil
-	}
-	return config.Faults{{Key: "brand", Problem: err.Error(), Hint: "see docs/configuration.md"}}
+	s.ring, _ = secret.NewRing(secret.New([]byte(secret.GenerateKey()))) // a generated key is a good one
+	return s
 }

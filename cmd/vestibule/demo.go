@@ -15,6 +15,7 @@ import (
 	"vestibule/idp/devidp"
 	"vestibule/secret"
 	"vestibule/views"
+	"vestibule/web"
 )
 
 // The demo's tokens live a minute, so that a refresh is seen within half of one.
@@ -61,11 +62,13 @@ func demo(ctx context.Context, p process, args []string) error {
 	}
 	log, closeLog := newLogger(cfg, p.errw)
 	defer closeLog()
-	s, faults := resolve(ctx, p, cfg, log)
-	if len(faults) > 0 {
+	pl := plan{config: cfg, log: log, metrics: web.NewMetrics(), home: func(h *handlers.Handlers) handlers.Handler {
+		return h.Demo(demoPage(provider))
+	}}
+	if pl.secrets, faults = resolve(ctx, pl, p.lookup); len(faults) > 0 {
 		return faultsError{faults}
 	}
-	a, err := wire(cfg, s, log, func(h *handlers.Handlers) handlers.Handler { return h.Demo(demoPage(provider)) })
+	a, err := wire(pl)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -86,34 +87,57 @@ func (f flushing) WithGroup(name string) slog.Handler {
 	return flushing{f.Handler.WithGroup(name), f.batch}
 }
 
-// batchWriter collects writes until the buffer is full or the oldest is logDelay old.
+// batchWriter collects writes until the buffer is full or the oldest is logDelay old. What cannot be written is lost, and said so
+// as soon as writing works again: a disk that was full for a moment must not silence the log for ever.
 type batchWriter struct {
+	to    io.Writer
 	mu    sync.Mutex
-	buf   *bufio.Writer
+	buf   []byte
+	lost  int // records
 	timer *time.Timer
 }
 
 func newBatchWriter(w io.Writer) *batchWriter {
-	b := &batchWriter{buf: bufio.NewWriterSize(w, logBuffer)}
+	b := &batchWriter{to: w, buf: make([]byte, 0, logBuffer)}
 	b.timer = time.AfterFunc(logDelay, b.flush)
 	b.timer.Stop()
 	return b
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer; p is one record.
 func (b *batchWriter) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.buf.Buffered() == 0 {
+	if len(b.buf)+len(p) > logBuffer {
+		b.out()
+	}
+	if len(b.buf) == 0 {
 		b.timer.Reset(logDelay)
 	}
-	return b.buf.Write(p)
+	b.buf = append(b.buf, p...)
+	return len(p), nil
 }
 
 func (b *batchWriter) flush() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_ = b.buf.Flush() // a log that cannot be written has nobody to tell
+	b.out()
+}
+
+// out writes what was collected; the lock is held.
+func (b *batchWriter) out() {
+	if len(b.buf) == 0 {
+		return
+	}
+	if b.lost > 0 {
+		if _, err := fmt.Fprintf(b.to, `{"level":"ERROR","msg":"log records were lost","records":%d}`+"\n", b.lost); err == nil {
+			b.lost = 0
+		}
+	}
+	if _, err := b.to.Write(b.buf); err != nil {
+		b.lost += bytes.Count(b.buf, []byte("\n"))
+	}
+	b.buf = b.buf[:0]
 }
 
 func (b *batchWriter) close() {

@@ -17,6 +17,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, process{
 		args: os.Args[1:], environ: os.Environ, lookup: os.LookupEnv,
 		out: os.Stdout, errw: os.Stderr,

@@ -5,6 +5,8 @@ import (
 	"io"
 	stdlog "log"
 	"net"
+
+	"vestibule/web"
 )
 
 func serve(ctx context.Context, p process, args []string) error {
@@ -16,11 +18,11 @@ func serve(ctx context.Context, p process, args []string) error {
 	defer closeLog()
 	stdlog.SetOutput(io.Discard) // net/http prints what strangers sent it there
 	tuneMemory(ctx, p)
-	s, faults := resolve(ctx, p, cfg, log)
-	if len(faults) > 0 {
+	pl := plan{config: cfg, log: log, metrics: web.NewMetrics()}
+	if pl.secrets, faults = resolve(ctx, pl, p.lookup); len(faults) > 0 {
 		return faultsError{faults}
 	}
-	a, err := wire(cfg, s, log, nil)
+	a, err := wire(pl)
 	if err != nil {
 		return err
 	}

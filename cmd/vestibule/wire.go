@@ -24,9 +24,16 @@ import (
 type app struct {
 	server   *web.Server
 	provider *idp.Provider
-	handlers *handlers.Handlers
 	secrets  *secret.Resolver
-	log      *slog.Logger
+}
+
+// plan is what an app is made of.
+type plan struct {
+	config  *config.Config
+	secrets secrets
+	log     *slog.Logger
+	metrics *web.Metrics
+	home    func(*handlers.Handlers) handlers.Handler // what "/" serves; nil: nothing
 }
 
 // secrets are the values behind the configuration's references.
@@ -37,8 +44,11 @@ type secrets struct {
 }
 
 // resolve reads every secret, and says of all of them at once what is wrong.
-func resolve(ctx context.Context, p process, cfg *config.Config, log *slog.Logger) (secrets, config.Faults) {
-	s := secrets{resolver: secret.NewResolver(secret.Config{LookupEnv: p.lookup, Logger: log})}
+func resolve(ctx context.Context, pl plan, lookup func(string) (string, bool)) (secrets, config.Faults) {
+	cfg := pl.config
+	s := secrets{resolver: secret.NewResolver(secret.Config{
+		LookupEnv: lookup, Logger: pl.log, OnFailure: func(string) { pl.metrics.SecretFailed() },
+	})}
 	var faults config.Faults
 	read := func(key string, ref config.SecretRef) secret.Value {
 		v, err := s.resolver.Resolve(ctx, ref.Reference())
@@ -97,63 +107,78 @@ func newProvider(cfg *config.Config, s secrets, log *slog.Logger, observe func(i
 	return idp.New(c)
 }
 
-// wire puts the parts together. home is what "/" serves; nil: nothing.
-func wire(cfg *config.Config, s secrets, log *slog.Logger, home func(*handlers.Handlers) handlers.Handler) (*app, error) {
-	metrics := web.NewMetrics()
-	provider, err := newProvider(cfg, s, log, metrics.Provider)
+// wire puts the parts together. What a part refuses is a fault of the configuration key that it was made from.
+func wire(pl plan) (*app, error) {
+	cfg, log := pl.config, pl.log
+	provider, err := newProvider(cfg, pl.secrets, log, pl.metrics.Provider)
 	if err != nil {
-		return nil, err
+		return nil, faultOf("provider", err)
 	}
 	store := kv.NewMemory(kv.MemoryConfig{})
-	sameSite := http.SameSiteLaxMode
-	if cfg.Session.SameSite == "strict" {
-		sameSite = http.SameSiteStrictMode
-	}
 	keepIDToken := func() bool { return cfg.Token.IncludeIDToken || provider.WantsIDTokenHint() }
 	sessions, err := session.New(session.Config{
-		Keys: s.ring, Store: store, Provider: handlers.Tokens{Provider: provider, KeepIDToken: keepIDToken},
+		Keys: pl.secrets.ring, Store: store, Provider: handlers.Tokens{Provider: provider, KeepIDToken: keepIDToken},
 		Issuer: cfg.Provider.Issuer, ClientID: cfg.Provider.ClientID,
-		CookieName: cfg.CookieName(), Secure: cfg.Secure(), SameSite: sameSite,
+		CookieName: cfg.CookieName(), Secure: cfg.Secure(), SameSite: sameSite(cfg),
 		MaxAge: cfg.Session.MaxAge, IdleTimeout: cfg.Session.IdleTimeout, RefreshBefore: cfg.Token.RefreshBefore,
-		Logger: log, Observe: metrics.Session,
+		Logger: log, Observe: pl.metrics.Session,
 	})
 	if err != nil {
-		return nil, err
+		return nil, faultOf("session", err)
 	}
 	reportBudget(log, sessions, cfg.Token.IncludeIDToken)
-	assets, err := static.New(static.Config{Prefix: cfg.BasePath() + "/static/", Accent: cfg.Brand.Accent})
-	if err != nil {
-		return nil, err
-	}
-	pages, err := views.New(views.Config{
-		Brand:  views.Brand{Name: cfg.Brand.Name, Logo: cfg.Brand.Logo, Accent: cfg.Brand.Accent},
-		Assets: assets,
-	})
+	assets, pages, err := wirePages(cfg)
 	if err != nil {
 		return nil, err
 	}
 	h, err := handlers.New(handlers.Config{
 		PublicURL: cfg.Public(), AuthPath: cfg.AuthPath, TokenPath: cfg.Token.Path,
 		RedirectOrigins: cfg.Origins(), IncludeIDToken: cfg.Token.IncludeIDToken, CSRFHeader: cfg.Token.CSRFHeader,
-		SameSiteStrict: sameSite == http.SameSiteStrictMode, KeepIDToken: keepIDToken,
+		SameSiteStrict: sameSite(cfg) == http.SameSiteStrictMode, KeepIDToken: keepIDToken,
 		Sessions: sessions, Provider: provider, Store: store, Views: pages, Logger: log,
 	})
 	if err != nil {
-		return nil, err
+		return nil, faultOf("public_url or redirect_origins", err)
 	}
 	c := web.Config{
-		Handlers: h, Assets: assets, Metrics: metrics,
+		Handlers: h, Assets: assets, Metrics: pl.metrics,
 		BasePath: cfg.BasePath(), AuthPath: cfg.AuthPath, TokenPath: cfg.Token.Path,
 		TrustedProxies: cfg.Proxies(), ShutdownDelay: cfg.ShutdownDelay, Drain: sessions.Drain, Logger: log,
 	}
-	if home != nil {
-		c.Home = home(h)
+	if pl.home != nil {
+		c.Home = pl.home(h)
 	}
 	server, err := web.New(c)
 	if err != nil {
 		return nil, err
 	}
-	return &app{server: server, provider: provider, handlers: h, secrets: s.resolver, log: log}, nil
+	return &app{server: server, provider: provider, secrets: pl.secrets.resolver}, nil
+}
+
+func sameSite(cfg *config.Config) http.SameSite {
+	if cfg.Session.SameSite == "strict" {
+		return http.SameSiteStrictMode
+	}
+	return http.SameSiteLaxMode
+}
+
+func wirePages(cfg *config.Config) (*static.Assets, *views.Views, error) {
+	assets, err := static.New(static.Config{Prefix: cfg.BasePath() + "/static/", Accent: cfg.Brand.Accent})
+	if err != nil {
+		return nil, nil, faultOf("brand.accent", err)
+	}
+	pages, err := views.New(views.Config{
+		Brand:  views.Brand{Name: cfg.Brand.Name, Logo: cfg.Brand.Logo},
+		Assets: assets,
+	})
+	if err != nil {
+		return nil, nil, faultOf("brand", err)
+	}
+	return assets, pages, nil
+}
+
+func faultOf(key string, err error) error {
+	return faultsError{config.Faults{{Key: key, Problem: err.Error(), Hint: "see docs/configuration.md"}}}
 }
 
 // reportBudget says at start what a session will weigh.
