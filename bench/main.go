@@ -103,12 +103,16 @@ func report(out io.Writer, s *stage, loads []*load) error {
 			median(l.rounds, func(r result) float64 { return r.rate }))
 	}
 	fmt.Fprintf(out, "\nsession cookie, bytes of name and value: %d (at most %d), with attributes as the browser stores it: %d (at most 4096)\n", s.cookieBytes, maxCookie, s.storedBytes)
-	fmt.Fprintf(out, "memory after the load: %.1f MB (at most %d)\n", s.vestibule.memory(), maxMemory)
+	memory, err := s.vestibule.memory()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "memory after the load: %.1f MB (at most %d)\n", memory, maxMemory)
 	fmt.Fprintf(out, "start to first answer: %s (at most %s)\n", s.vestibule.started.Round(time.Millisecond), maxStart)
 	if s.cookieBytes > maxCookie || s.storedBytes > 4096 {
 		missed = append(missed, "cookie bytes")
 	}
-	if s.vestibule.memory() > maxMemory {
+	if memory > maxMemory {
 		missed = append(missed, "memory")
 	}
 	if s.vestibule.started > maxStart {

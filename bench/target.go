@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -58,15 +57,25 @@ func (t *target) cpu() (time.Duration, error) {
 	return sum, nil
 }
 
-// memory is the resident set in MB; NaN-free: 0 if it cannot be read.
-func (t *target) memory() float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", t.cmd.Process.Pid))
+// memory is the resident set in MB.
+func (t *target) memory() (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", t.cmd.Process.Pid))
 	if err != nil {
-		return 0
+		return 0, fmt.Errorf("read the memory in use: %w", err)
 	}
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
-	kB, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-	return kB / 1024
+	return residentSet(string(status))
+}
+
+// residentSet reads VmRSS out of /proc/PID/status, in MB. A process without one has ended, and its memory is not small but
+// unknown.
+func residentSet(status string) (float64, error) {
+	for line := range strings.Lines(status) {
+		var kB float64
+		if _, err := fmt.Sscanf(line, "VmRSS: %g kB", &kB); err == nil && kB > 0 {
+			return kB / 1024, nil
+		}
+	}
+	return 0, errors.New("read the memory in use: the kernel tells no VmRSS")
 }
 
 // stage is all that takes part.
@@ -266,6 +275,11 @@ type nobody struct{}
 
 // Refresh implements session.Provider.
 func (nobody) Refresh(context.Context, session.Tokens) (session.Tokens, error) {
+	return session.Tokens{}, session.ErrRefused
+}
+
+// Confirm implements session.Provider.
+func (nobody) Confirm(context.Context, session.Tokens, session.Tokens) (session.Tokens, error) {
 	return session.Tokens{}, session.ErrRefused
 }
 

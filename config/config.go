@@ -99,8 +99,8 @@ type MachineClient struct {
 
 // Brand is the group brand.
 type Brand struct {
-	Name   string `key:"name" doc:"Name of the application on the pages, at most 80 characters."`
-	Logo   string `key:"logo" doc:"Logo on the pages: a path of this site, an https URL, or a data:image/ URL."`
+	Name   string `key:"name" doc:"Name of the application on the pages, at most 64 printable characters."`
+	Logo   string `key:"logo" doc:"Logo on the pages: a path of this site, an https URL, or a data:image/ URL in base64 (SVG, PNG, JPEG, GIF, WebP or AVIF), of at most 32 KiB."`
 	Accent string `key:"accent" doc:"Accent colour, as #rgb or #rrggbb; in the file in quotes, since # begins a comment."`
 }
 

@@ -232,12 +232,13 @@ func TestDerivedValues(t *testing.T) {
 		"http on localhost":     {"http://localhost:8080", "vestibule", "http://localhost:8080", ""},
 		"http on an IPv4":       {"http://127.0.0.2:80", "vestibule", "http://127.0.0.2", ""},
 		"http on an IPv6":       {"http://[0:0::1]:8080/x", "vestibule", "http://[::1]:8080", "/x"},
+		"http on *.localhost":   {"http://App.LocalHost:8080", "vestibule", "http://app.localhost:8080", ""},
 		"https on the loopback": {"https://localhost", "__Host-vestibule", "https://localhost", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := load(t, source(with("VESTIBULE_PUBLIC_URL", test.url), ""))
-			got := struct{ url, cookie, origin, base string }{test.url, c.CookieName(), c.Origin(), c.BasePath()}
+			got := struct{ url, cookie, origin, base string }{test.url, c.CookieName(), c.Public().Scheme + "://" + c.Public().Host, c.BasePath()}
 			if got != test {
 				t.Errorf("got %+v, want %+v", got, test)
 			}
@@ -247,25 +248,25 @@ func TestDerivedValues(t *testing.T) {
 		})
 	}
 	c := load(t, source(with("VESTIBULE_SESSION_COOKIE_NAME", "mine"), ""))
-	if c.CookieName() != "mine" || !c.Provider.Discovery() {
-		t.Errorf("got %q, discovery %v", c.CookieName(), c.Provider.Discovery())
+	if c.CookieName() != "mine" {
+		t.Errorf("got %q, want mine", c.CookieName())
 	}
 }
 
 func TestDerivedValuesOfAFaultyConfigurationAreEmpty(t *testing.T) {
 	c, _ := config.Load(config.Source{})
-	if c.Public().String() != "" || c.Origin() != "" || c.BasePath() != "" || c.Secure() || c.Origins() != nil || c.Proxies() != nil {
-		t.Errorf("got %v %q", c.Public(), c.Origin())
+	if c.Public().String() != "" || c.BasePath() != "" || c.Secure() || c.Origins() != nil || c.Proxies() != nil {
+		t.Errorf("got %v", c.Public())
 	}
 }
 
-func TestExplicitEndpointsReplaceDiscovery(t *testing.T) {
+func TestExplicitEndpointsAreTaken(t *testing.T) {
 	c := load(t, source(with(
 		"VESTIBULE_PROVIDER_AUTHORIZATION_ENDPOINT", "https://id.example.com/a?x=y",
 		"VESTIBULE_PROVIDER_TOKEN_ENDPOINT", "https://id.example.com/t",
 		"VESTIBULE_PROVIDER_JWKS_URI", "http://127.0.0.1/k"), ""))
-	if c.Provider.Discovery() {
-		t.Error("discovery is still used")
+	if got := c.Provider.AuthorizationEndpoint + " " + c.Provider.JWKSURI; got != "https://id.example.com/a?x=y http://127.0.0.1/k" {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -16,9 +16,6 @@ func (c *Config) Public() *url.URL {
 	return &url.URL{Scheme: u.Scheme, Host: canonicalHost(u), Path: strings.TrimSuffix(u.Path, "/")}
 }
 
-// Origin is public_url as the Origin header of our own pages gives it.
-func (c *Config) Origin() string { return origin(c.Public()) }
-
 // BasePath is the path of public_url, empty or with a leading slash and no trailing one.
 func (c *Config) BasePath() string { return c.Public().Path }
 
@@ -60,16 +57,8 @@ func (c *Config) Proxies() []netip.Prefix {
 	return out
 }
 
-// Discovery reports whether the provider's endpoints come from its discovery document.
-func (p Provider) Discovery() bool {
-	return p.AuthorizationEndpoint == "" || p.TokenEndpoint == "" || p.JWKSURI == ""
-}
-
 // origin serialises as browsers do (RFC 6454 section 6.2).
 func origin(u *url.URL) string {
-	if u.Host == "" {
-		return ""
-	}
 	return u.Scheme + "://" + canonicalHost(u)
 }
 

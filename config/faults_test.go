@@ -43,6 +43,7 @@ func TestFaultsOfValues(t *testing.T) {
 		"a value with a line break":    {set: []string{"BRAND_NAME", "a\nb"}, want: []string{"brand.name: holds a line break or another control character"}},
 		"a value with loose spaces":    {set: []string{"PROVIDER_CLIENT_ID", "a "}, want: []string{"provider.client_id: begins or ends with a space"}},
 		// provider
+		"an issuer without end":       {set: []string{"PROVIDER_ISSUER", "https://id.example.com/" + strings.Repeat("x", 2048)}, want: []string{"provider.issuer: is longer than 2048 bytes"}},
 		"an unknown client_auth":      {set: []string{"PROVIDER_CLIENT_AUTH", "basic"}, want: []string{`provider.client_auth: "basic" is not a choice`}, hint: "use client_secret_basic, client_secret_post, none"},
 		"a secret for a public one":   {set: []string{"PROVIDER_CLIENT_AUTH", "none"}, want: []string{`provider.client_secret: is set, but client_auth is "none"`}},
 		"no secret":                   {set: []string{"PROVIDER_CLIENT_SECRET", ""}, want: []string{"provider.client_secret: is required"}, hint: "public client"},
@@ -86,11 +87,12 @@ func TestFaultsOfValues(t *testing.T) {
 		// pages and log
 		"a colour that is none":        {set: []string{"BRAND_ACCENT", "red"}, want: []string{"brand.accent: is not a colour"}},
 		"a colour of five digits":      {set: []string{"BRAND_ACCENT", "#12345"}, want: []string{"brand.accent: is not a colour"}},
-		"a logo of another host":       {set: []string{"BRAND_LOGO", "//evil.example/x"}, want: []string{"brand.logo: is neither a path, an https URL nor a data:image/ URL of at most 16 kB"}},
-		"a logo over http":             {set: []string{"BRAND_LOGO", "http://x.example/x"}, want: []string{"brand.logo: is neither a path, an https URL nor a data:image/ URL of at most 16 kB"}},
-		"a logo that is a script":      {set: []string{"BRAND_LOGO", "javascript:alert(1)"}, want: []string{"brand.logo: is neither a path, an https URL nor a data:image/ URL of at most 16 kB"}},
-		"a logo with markup":           {set: []string{"BRAND_LOGO", `/a"><script>`}, want: []string{"brand.logo: is neither a path, an https URL nor a data:image/ URL of at most 16 kB"}},
-		"a name too long":              {set: []string{"BRAND_NAME", strings.Repeat("é", 81)}, want: []string{"brand.name: is over 80 characters"}},
+		"a logo of another host":       {set: []string{"BRAND_LOGO", "//evil.example/x"}, want: []string{"brand.logo: is neither a path, an https URL nor a data:image/ URL in base64, of at most 32 KiB"}},
+		"a logo over http":             {set: []string{"BRAND_LOGO", "http://x.example/x"}, want: []string{"brand.logo: is neither a path, an https URL nor a data:image/ URL in base64, of at most 32 KiB"}},
+		"a logo that is a script":      {set: []string{"BRAND_LOGO", "javascript:alert(1)"}, want: []string{"brand.logo: is neither a path, an https URL nor a data:image/ URL in base64, of at most 32 KiB"}},
+		"a logo with markup":           {set: []string{"BRAND_LOGO", `/a"><script>`}, want: []string{"brand.logo: is neither a path, an https URL nor a data:image/ URL in base64, of at most 32 KiB"}},
+		"a name too long":              {set: []string{"BRAND_NAME", strings.Repeat("é", 65)}, want: []string{"brand.name: is not at most 64 printable characters"}},
+		"a name that turns around":     {set: []string{"BRAND_NAME", "a\u202eb"}, want: []string{"brand.name: is not at most 64 printable characters"}},
 		"an unknown level":             {set: []string{"LOG_LEVEL", "trace"}, want: []string{`log.level: "trace" is not a choice`}},
 		"an unknown format":            {set: []string{"LOG_FORMAT", "xml"}, want: []string{`log.format: "xml" is not a choice`}, hint: "use text, json"},
 		"a machine token URL off http": {set: []string{"MACHINE_TOKEN_URL", "http://x.example"}, want: []string{"machine.token_url: must use https: only a loopback host may use http"}},
@@ -132,32 +134,35 @@ func expect(t *testing.T, faults config.Faults, row faultRow) {
 func TestFaultsOfAddresses(t *testing.T) {
 	const plain = "has no plain host; international names are written in their xn-- form"
 	tests := map[string]struct{ url, public, origin string }{
-		"plain http":            {"http://app.example.com", "must use https: only a loopback host may use http", "must use https: only a loopback host may use http"},
-		"a name like loopback":  {"http://localhost.example.com", "must use https: only a loopback host may use http", "must use https: only a loopback host may use http"},
-		"an address like one":   {"http://128.0.0.1", "must use https: only a loopback host may use http", "must use https: only a loopback host may use http"},
-		"no scheme":             {"app.example.com", "is not an absolute http or https URL", "is not an absolute http or https URL"},
-		"another scheme":        {"ftp://app.example.com", "is not an absolute http or https URL", "is not an absolute http or https URL"},
-		"no host":               {"https:///x", plain, plain},
-		"a user":                {"https://u:hunter2@app.example.com", "holds a user name", "holds a user name"},
-		"a query":               {"https://app.example.com?x=y", "has a query", "is more than an origin"},
-		"an empty query":        {"https://app.example.com?", "has a query", "is more than an origin"},
-		"a fragment":            {"https://app.example.com#x", "has a fragment", "has a fragment"},
-		"an empty fragment":     {"https://app.example.com#", "has a fragment", "has a fragment"},
-		"a wildcard":            {"https://*.example.com", plain, plain},
-		"an international name": {"https://bücher.example", plain, plain},
-		"an IPv4 in short form": {"https://127.1", plain, plain},
-		"an IPv4 in hex":        {"https://0x7f.0x1", plain, plain},
-		"a host that ends in .": {"https://app.example.com.", plain, plain},
-		"a zone":                {"https://[fe80::1%25eth0]", plain, plain},
-		"an empty port":         {"https://app.example.com:", "has no port between 1 and 65535", "has no port between 1 and 65535"},
-		"port 0":                {"https://app.example.com:0", "has no port between 1 and 65535", "has no port between 1 and 65535"},
-		"a port too large":      {"https://app.example.com:65536", "has no port between 1 and 65535", "has no port between 1 and 65535"},
-		"a backslash":           {`https://app.example.com\@evil.example`, "is not a URL", "is not a URL"},
-		"dots in the path":      {"https://app.example.com/a/../b", "has a path with more than letters, digits, '-', '_', '.' and '/'", "is more than an origin"},
-		"an escaped path":       {"https://app.example.com/a%2fb", "has a path with more than letters, digits, '-', '_', '.' and '/'", "is more than an origin"},
-		"two slashes":           {"https://app.example.com//", "has a path with more than letters, digits, '-', '_', '.' and '/'", "is more than an origin"},
-		"a path":                {"https://app.example.com/a", "", "is more than an origin"},
-		"a slash at last":       {"https://app.example.com/", "", "is more than an origin"},
+		"plain http":                {"http://app.example.com", "must use https: only a loopback host may use http", "must use https: only a loopback host may use http"},
+		"a name like loopback":      {"http://localhost.example.com", "must use https: only a loopback host may use http", "must use https: only a loopback host may use http"},
+		"a name before .localhost.": {"http://app.localhost.example.com", "must use https: only a loopback host may use http", "must use https: only a loopback host may use http"},
+		"a name without the dot":    {"http://applocalhost", "must use https: only a loopback host may use http", "must use https: only a loopback host may use http"},
+		"too many characters":       {"https://app.example.com/" + strings.Repeat("a", 2048), "is longer than 2048 bytes", "is longer than 2048 bytes"},
+		"an address like one":       {"http://128.0.0.1", "must use https: only a loopback host may use http", "must use https: only a loopback host may use http"},
+		"no scheme":                 {"app.example.com", "is not an absolute http or https URL", "is not an absolute http or https URL"},
+		"another scheme":            {"ftp://app.example.com", "is not an absolute http or https URL", "is not an absolute http or https URL"},
+		"no host":                   {"https:///x", plain, plain},
+		"a user":                    {"https://u:hunter2@app.example.com", "holds a user name", "holds a user name"},
+		"a query":                   {"https://app.example.com?x=y", "has a query", "is more than an origin"},
+		"an empty query":            {"https://app.example.com?", "has a query", "is more than an origin"},
+		"a fragment":                {"https://app.example.com#x", "has a fragment", "has a fragment"},
+		"an empty fragment":         {"https://app.example.com#", "has a fragment", "has a fragment"},
+		"a wildcard":                {"https://*.example.com", plain, plain},
+		"an international name":     {"https://bücher.example", plain, plain},
+		"an IPv4 in short form":     {"https://127.1", plain, plain},
+		"an IPv4 in hex":            {"https://0x7f.0x1", plain, plain},
+		"a host that ends in .":     {"https://app.example.com.", plain, plain},
+		"a zone":                    {"https://[fe80::1%25eth0]", plain, plain},
+		"an empty port":             {"https://app.example.com:", "has no port between 1 and 65535", "has no port between 1 and 65535"},
+		"port 0":                    {"https://app.example.com:0", "has no port between 1 and 65535", "has no port between 1 and 65535"},
+		"a port too large":          {"https://app.example.com:65536", "has no port between 1 and 65535", "has no port between 1 and 65535"},
+		"a backslash":               {`https://app.example.com\@evil.example`, "is not a URL", "is not a URL"},
+		"dots in the path":          {"https://app.example.com/a/../b", "has a path with more than letters, digits, '-', '_', '.' and '/'", "is more than an origin"},
+		"an escaped path":           {"https://app.example.com/a%2fb", "has a path with more than letters, digits, '-', '_', '.' and '/'", "is more than an origin"},
+		"two slashes":               {"https://app.example.com//", "has a path with more than letters, digits, '-', '_', '.' and '/'", "is more than an origin"},
+		"a path":                    {"https://app.example.com/a", "", "is more than an origin"},
+		"a slash at last":           {"https://app.example.com/", "", "is more than an origin"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -346,7 +351,7 @@ func TestEveryFaultIsSaidAtOnce(t *testing.T) {
 }
 
 func TestLogosAndColoursThatAreFine(t *testing.T) {
-	for _, logo := range []string{"/logo.svg", "https://cdn.example.com/a.png?v=1", "data:image/png;base64,AAAA"} {
+	for _, logo := range []string{"/logo.svg", "https://cdn.example.com/a.png?v=1", "data:image/png;base64,AAAA", "data:image/svg+xml;base64," + strings.Repeat("A", 32<<10-26)} {
 		load(t, source(minimal(), "", "--brand.logo="+logo, "--brand.accent=#0aF"))
 	}
 	load(t, source(minimal(), "", "--brand.accent=#00aaFF", "--token.csrf_header=X-CSRF", "--admin_listen=127.0.0.1:0", "--listen=127.0.0.1:0"))
@@ -362,7 +367,7 @@ func FuzzLoad(f *testing.F) {
 			return // the parser slows down with depth; size is bounded elsewhere
 		}
 		c, faults := config.Load(source(map[string]string{"VESTIBULE_" + name: value}, file, strings.Fields(args)...))
-		if len(faults) == 0 && (c.Origin() == "" || c.Provider.ClientID == "" || len(c.Session.Keys) == 0) {
+		if len(faults) == 0 && (c.Public().Host == "" || c.Provider.ClientID == "" || len(c.Session.Keys) == 0) {
 			t.Errorf("no faults, yet %+v", c)
 		}
 		for _, fault := range faults {

@@ -35,7 +35,8 @@ Durations are a number and its unit, such as ` + "`90s`, `5m` or `720h`" + `, an
 
 References are read at start, which fails if one cannot be read. Files and AWS are read again every hour; when
 that fails, the last good value stays. To let session keys follow a rotation at AWS, list both stages:
-` + "`awssm:app/key,awssm:app/key@AWSPREVIOUS`" + `. A flag is visible to every user of the machine: give secrets there as references.
+` + "`awssm:app/key,awssm:app/key@AWSPREVIOUS`" + `. A secret that was never rotated has no ` + "`AWSPREVIOUS`" + ` yet: among
+` + "`session.keys`" + ` such an entry is passed over with a warning, anywhere else it is a fault. A flag is visible to every user of the machine: give secrets there as references.
 
 ## A small file
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"path"
@@ -9,9 +10,15 @@ import (
 	"strings"
 )
 
+// maxURL bounds every URL, in bytes: what the provider's client takes at most.
+const maxURL = 2048
+
 // parseURL reads an absolute http or https URL without user and fragment, whose host is
 // one that browsers and resolvers read as we do. Errors never quote it.
 func parseURL(text string) (*url.URL, error) {
+	if len(text) > maxURL {
+		return nil, fmt.Errorf("is longer than %d bytes", maxURL)
+	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
@@ -116,10 +123,15 @@ func isPort(port string) bool {
 	return port == "" || err == nil && n > 0
 }
 
-// isLoopback trusts no other name than localhost: resolvers may send the rest anywhere.
+// isLoopback accepts addresses of this machine and the names that RFC 6761 section 6.3 keeps for it. The provider's client
+// has the same rule.
 func isLoopback(host string) bool {
+	host = strings.ToLower(host)
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
 	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+	return err == nil && addr.IsLoopback()
 }
 
 // parsePrefix reads a network, or an address as a network of one.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -53,35 +52,6 @@ func (c *checker) token() {
 	if slices.Contains(everyday, name) || strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "proxy-") {
 		c.fault("token.csrf_header", "is a header that requests from other sites carry too", hint)
 	}
-}
-
-// maxLogo bounds brand.logo, which every page carries.
-const maxLogo = 16 << 10
-
-func (c *checker) brand() {
-	b := c.Brand
-	if len([]rune(b.Name)) > 80 {
-		c.fault("brand.name", "is over 80 characters", "shorten it")
-	}
-	if b.Logo != "" && !isLogo(b.Logo) {
-		c.fault("brand.logo", "is neither a path, an https URL nor a data:image/ URL of at most 16 kB", "write it as /logo.svg or https://…")
-	}
-	if b.Accent != "" && !regexp.MustCompile(`^#([0-9A-Fa-f]{3}){1,2}$`).MatchString(b.Accent) {
-		c.fault("brand.accent", "is not a colour", "write #rgb or #rrggbb")
-	}
-}
-
-func isLogo(text string) bool {
-	switch {
-	case len(text) > maxLogo || strings.ContainsAny(text, " \\\"'<>"):
-		return false
-	case strings.HasPrefix(text, "/"):
-		return !strings.HasPrefix(text, "//") // which names another host
-	case strings.HasPrefix(text, "data:image/"):
-		return true
-	}
-	u, err := parseURL(text)
-	return err == nil && u.Scheme == "https"
 }
 
 // isToken follows token of RFC 9110 section 5.6.2, which cookie names share.

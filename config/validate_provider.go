@@ -10,7 +10,8 @@ import (
 const endpointHint = "write an https URL; http is for loopback hosts only"
 
 // ours are the authorize parameters that carry the protocol: whoever could set them from
-// outside would switch off state, nonce or PKCE, or ask for another response.
+// outside would switch off state, nonce or PKCE, or ask for another response. The provider's client refuses the same
+// ones; a test holds the two lists together.
 func ours() []string {
 	return []string{
 		"client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce", "redirect_uri",

@@ -16,19 +16,43 @@ type Tokens struct {
 
 // Refresh implements session.Provider.
 func (t Tokens) Refresh(ctx context.Context, old session.Tokens) (session.Tokens, error) {
-	tokens, err := t.Provider.Refresh(ctx, idp.RefreshRequest{RefreshToken: old.RefreshToken, Subject: old.Subject, Nonce: old.Nonce})
+	tokens, err := t.Provider.Refresh(ctx, refreshRequest(old))
+	if err == nil {
+		return toSession(tokens, t.KeepIDToken), nil
+	}
+	return toSession(tokens, always), inSessionsWords(err) // tokens that came with an error are to be confirmed by their ID token
+}
+
+// Confirm implements session.Provider.
+func (t Tokens) Confirm(ctx context.Context, old, unverified session.Tokens) (session.Tokens, error) {
+	tokens, err := t.Provider.Confirm(ctx, idp.Tokens{
+		AccessToken: unverified.AccessToken, RefreshToken: unverified.RefreshToken, IDToken: unverified.IDToken,
+		Scope: unverified.Scope, Issued: unverified.Issued, Expires: unverified.Expires,
+	}, refreshRequest(old))
+	if err != nil {
+		return session.Tokens{}, inSessionsWords(err)
+	}
+	return toSession(tokens, t.KeepIDToken), nil
+}
+
+func refreshRequest(old session.Tokens) idp.RefreshRequest {
+	return idp.RefreshRequest{RefreshToken: old.RefreshToken, Subject: old.Subject, Nonce: old.Nonce}
+}
+
+func always() bool { return true }
+
+// inSessionsWords says what an error of the provider's means for a session.
+func inSessionsWords(err error) error {
 	var e *idp.Error
 	switch {
-	case err == nil:
-		return toSession(tokens, t.KeepIDToken), nil
 	case errors.Is(err, idp.ErrRefused):
-		return session.Tokens{}, errors.Join(session.ErrRefused, err)
+		return errors.Join(session.ErrRefused, err)
 	case errors.Is(err, idp.ErrUntrusted):
-		return session.Tokens{}, errors.Join(session.ErrUntrusted, err)
+		return errors.Join(session.ErrUntrusted, err)
 	case errors.As(err, &e):
-		return session.Tokens{}, &session.Unavailable{RetryAfter: e.RetryAfter, Lost: e.Lost, Cause: err}
+		return &session.Unavailable{RetryAfter: e.RetryAfter, Lost: e.Lost, Cause: err}
 	}
-	return session.Tokens{}, err
+	return err
 }
 
 // Revoke implements session.Provider.

@@ -121,6 +121,8 @@ func reserved(name string) string {
 		return "it protects each sign-in and is made for it"
 	case "client_id", "redirect_uri", "scope", "response_type":
 		return "it comes from its own setting"
+	case "client_secret":
+		return "every browser would see it"
 	case "response_mode":
 		return "the callback reads the query"
 	case "request", "request_uri":

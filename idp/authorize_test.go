@@ -103,6 +103,17 @@ func TestPromptNoneDropsTheNativeProvider(t *testing.T) {
 	}
 }
 
+func TestParametersOfTheProtocolAreNotTheOperatorsToSet(t *testing.T) {
+	for _, name := range []string{"client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce", "redirect_uri",
+		"request", "request_uri", "response_mode", "response_type", "scope", "state", ""} {
+		cfg := config(newFake())
+		cfg.AuthorizeParams = map[string]string{name: "x"}
+		if _, err := idp.New(cfg); err == nil || !strings.Contains(err.Error(), `"`+name+`" may not be in AuthorizeParams: `) {
+			t.Errorf("%q: got %v, want a refusal", name, err)
+		}
+	}
+}
+
 func TestTheRequestWinsOverTheOperatorsParameters(t *testing.T) {
 	params := map[string]string{"resource": "https://api.example.com", "ui_locales": "ja", "prompt": "select_account"}
 	got := query(t, newFake(), func(r *idp.AuthRequest) { r.Lang = "fr" }, params)

@@ -57,11 +57,12 @@ func (p *Provider) discover(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		p.tries.began(p.cfg.Now())
+		err := errPanicked // what is remembered if reading panics
+		defer func() { p.tries.ended(err) }()
 		m, err := p.read(ctx)
 		if err == nil {
 			p.hold(m)
 		}
-		p.tries.ended(err)
 		return err
 	})
 	return err

@@ -2,14 +2,24 @@ package idp
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 )
 
+// errPanicked is how work ends that panicked; the log has the rest.
+var errPanicked = errors.New("it ended in a panic, which is in the log")
+
 // flight is shared work, done by one goroutine at a time however many ask. The work has a context of its own:
-// a caller that leaves does not stop what the others wait for. The zero value is ready.
+// a caller that leaves does not stop what the others wait for. Nobody stands above that goroutine, so a panic in the
+// work becomes errPanicked for all who wait, or it would end the process.
 type flight struct {
+	log     *slog.Logger
 	mu      sync.Mutex
 	current *landing
 }
@@ -39,11 +49,26 @@ func (f *flight) do(ctx context.Context, work func(context.Context) error) (star
 }
 
 func (f *flight) run(ctx context.Context, l *landing, work func(context.Context) error) {
+	l.err = errPanicked // until the work has come to an end of its own
+	defer func() {
+		if p := recover(); p != nil {
+			f.log.ErrorContext(ctx, "panic", "in", "shared work", "error", harmlessPanic(p), "stack", string(debug.Stack()))
+		}
+		f.mu.Lock()
+		f.current = nil
+		f.mu.Unlock()
+		close(l.done)
+	}()
 	l.err = work(ctx)
-	f.mu.Lock()
-	f.current = nil
-	f.mu.Unlock()
-	close(l.done)
+}
+
+// harmlessPanic tells what was panicked with. The runtime's own words hold no data of ours (an index, a nil); of any other
+// value, which may hold a secret, only the type is told.
+func harmlessPanic(p any) string {
+	if err, ok := p.(runtime.Error); ok {
+		return printable(err.Error())
+	}
+	return fmt.Sprintf("a %T", p)
 }
 
 // busy reports whether work is under way.

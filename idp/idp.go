@@ -67,8 +67,8 @@ type Config struct {
 	Logout string
 	// Endpoints given here win over discovery; see Endpoints.
 	Endpoints Endpoints
-	// Claims names the ID-token claims that are kept in Tokens.Claims; nil keeps none. When they exceed 2 kB
-	// together, the later names are left out first.
+	// Claims names the ID-token claims that are kept in Tokens.Claims; nil keeps none. They are taken in this order,
+	// and one that would take what is kept past 2 kB is left out; those after it still have their chance.
 	Claims []string
 	// Transport carries every request; nil means one of our own (connect within 3 s, headers up to 64 kB).
 	// In any case a whole call takes at most 10 s.
@@ -130,11 +130,11 @@ func New(cfg Config) (*Provider, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
 	}
-	p := &Provider{cfg: cfg, held: make(chan struct{})}
+	p := &Provider{cfg: cfg, held: make(chan struct{}), tries: schedule{flight: flight{log: cfg.Logger}}}
 	p.client = &http.Client{Transport: cfg.Transport, CheckRedirect: stayHere}
 	p.creds = &credentials{id: cfg.ClientID, method: cfg.ClientAuth, secret: cfg.ClientSecret,
-		fetch: cfg.RefreshSecret, now: cfg.Now, log: cfg.Logger}
-	p.keys = &keySet{now: cfg.Now, fetch: p.fetchKeys}
+		fetch: cfg.RefreshSecret, now: cfg.Now, log: cfg.Logger, flight: flight{log: cfg.Logger}}
+	p.keys = &keySet{now: cfg.Now, fetch: p.fetchKeys, flight: flight{log: cfg.Logger}}
 	if cfg.Endpoints.complete() {
 		m, err := p.resolve(document{Issuer: cfg.Issuer})
 		if err != nil {

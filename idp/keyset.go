@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// keysFloor is the pause after a fetch that did not bring the key somebody looked for, so that a stream of
-	// tokens with unknown keys costs one request in that time. A fetch that did bring it starts no pause: the
-	// next roll of the provider's keys is noticed at once.
+	// keysFloor is the pause after a fetch that did not make the token verify for which it was begun, so that a
+	// stream of forged tokens, with unknown keys or with known ones, costs one request in that time. A fetch that did
+	// starts no pause: the next roll of the provider's keys is noticed at once.
 	keysFloor = 10 * time.Second
 	// keysRetry is the pause after the first failed fetch; it doubles up to keysFloor.
 	keysRetry = time.Second
@@ -58,7 +58,7 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 	// A provider may give a new key an old name, so a known name is looked up again too, but then the
 	// answer is final.
 	known := k.has(id)
-	err = k.seek(ctx, func() bool { return id != "" && k.has(id) })
+	err = k.seek(ctx, func() bool { _, ok := k.try(jws); return ok })
 	if payload, ok := k.try(jws); ok {
 		return payload, nil
 	}
@@ -68,9 +68,9 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 	return nil, err
 }
 
-// seek fetches the set because of a token; found says afterwards whether that brought what was sought. It returns
+// seek fetches the set because of a token; helps says afterwards whether that was of use to it. It returns
 // errUnknownKey when the fetch was begun by this call and succeeded: what is unknown now stays unknown.
-func (k *keySet) seek(ctx context.Context, found func() bool) error {
+func (k *keySet) seek(ctx context.Context, helps func() bool) error {
 	k.mu.Lock()
 	closed := k.now().Before(k.closedUntil)
 	k.mu.Unlock()
@@ -78,8 +78,11 @@ func (k *keySet) seek(ctx context.Context, found func() bool) error {
 		return errKeysPending
 	}
 	started, err := k.flight.do(ctx, func(ctx context.Context) error {
-		err := k.renew(ctx)
-		k.pause(err, found())
+		err, found := errPanicked, false // so that work that panics leaves a pause behind too
+		defer func() { k.pause(err, found) }()
+		if err = k.renew(ctx); err == nil {
+			found = helps()
+		}
 		return err
 	})
 	switch {

@@ -80,6 +80,35 @@ func TestAStreamOfUnknownKeysCostsOneFetchInTenSeconds(t *testing.T) {
 	})
 }
 
+// A token that names a key we hold and does not verify with it is looked up once, in case the key is a new one under an
+// old name. A stream of them must not become a stream of requests.
+func TestAStreamOfForgedTokensWithAKnownKeyCostsOneFetchInTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		p := open(t, f)
+		f.signedBy(t, keyA(), "a")
+		if _, err := refresh(p); err != nil {
+			t.Fatal(err)
+		}
+		f.signedBy(t, keyB(), "a")
+		for second := range 30 {
+			for range 50 {
+				if _, err := refresh(p); !errors.Is(err, idp.ErrUntrusted) {
+					t.Fatalf("got %v, want ErrUntrusted", err)
+				}
+			}
+			if got, want := f.count("/keys")-1, second/10+1; got != want {
+				t.Fatalf("second %d: %d fetches, want %d", second, got, want)
+			}
+			pass(time.Second)
+		}
+		f.signedBy(t, keyA(), "a")
+		if _, err := refresh(p); err != nil {
+			t.Errorf("an honest token afterwards: got %v", err)
+		}
+	})
+}
+
 func TestManyCallersShareOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()

@@ -10,8 +10,6 @@ const maxHint = 4 << 10
 type LogoutRequest struct {
 	// IDTokenHint is the session's ID token; it is sent by the standard form only.
 	IDTokenHint string
-	// State comes back from providers that keep to the standard.
-	State string
 }
 
 // logout is how this provider signs a browser out.
@@ -52,7 +50,7 @@ func beside(endpoint, path string) string {
 
 // LogoutURL is where the browser goes to be signed out at the provider; false means there is no such place, or
 // none is known yet. Cognito gets exactly client_id and logout_uri: it refuses the standard's parameters, and
-// would copy an ID token into the URL of its sign-in page. It sends no state back.
+// would copy an ID token into the URL of its sign-in page.
 func (p *Provider) LogoutURL(r LogoutRequest) (string, bool) {
 	m := p.meta.Load()
 	if m == nil || m.logout.form == logoutNone {
@@ -69,9 +67,6 @@ func (p *Provider) LogoutURL(r LogoutRequest) (string, bool) {
 	query.Set("post_logout_redirect_uri", p.cfg.LogoutRedirectURL)
 	if r.IDTokenHint != "" && len(r.IDTokenHint) <= maxHint {
 		query.Set("id_token_hint", r.IDTokenHint)
-	}
-	if r.State != "" {
-		query.Set("state", r.State)
 	}
 	u.RawQuery = query.Encode()
 	return u.String(), true

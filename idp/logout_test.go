@@ -15,7 +15,7 @@ import (
 func TestLogoutURLIsExact(t *testing.T) {
 	const back = "https%3A%2F%2Fapp.example.com%2Fapi%2Fauth%2Fsign-out-callback"
 	cognitoURL := "https://shop.auth.eu-west-1.amazoncognito.com/logout?client_id=our-client&logout_uri=" + back
-	oidcURL := issuer + "/end?client_id=our-client&id_token_hint=hint&post_logout_redirect_uri=" + back + "&state=state-1"
+	oidcURL := issuer + "/end?client_id=our-client&id_token_hint=hint&post_logout_redirect_uri=" + back
 	lookalike := newFake()
 	lookalike.doc["authorization_endpoint"] = issuer + "/oauth2/authorize"
 	lookalike.doc["token_endpoint"] = issuer + "/oauth2/token"
@@ -38,7 +38,7 @@ func TestLogoutURLIsExact(t *testing.T) {
 		"Cognito in China":                    {china, "auto", "", cognitoURL, false},
 		"an old pool that advertises nothing": {newCognito(), "auto", "end_session_endpoint", cognitoURL, false},
 		"Cognito by its paths":                {lookalike, "auto", "", issuer + "/logout?client_id=our-client&logout_uri=" + back, false},
-		"Cognito but standard by order":       {newCognito(), "oidc", "", "https://shop.auth.eu-west-1.amazoncognito.com/logout?client_id=our-client&id_token_hint=hint&post_logout_redirect_uri=" + back + "&state=state-1", true},
+		"Cognito but standard by order":       {newCognito(), "oidc", "", "https://shop.auth.eu-west-1.amazoncognito.com/logout?client_id=our-client&id_token_hint=hint&post_logout_redirect_uri=" + back + "", true},
 		"standard":                            {newFake(), "auto", "", oidcURL, true},
 		"a host that only looks like Cognito": {foreign, "auto", "", oidcURL, true},
 		"standard, Cognito's form by order":   {newFake(), "cognito", "", issuer + "/end?client_id=our-client&logout_uri=" + back, false},
@@ -54,7 +54,7 @@ func TestLogoutURLIsExact(t *testing.T) {
 		if _, err := p.AuthURL(context.Background(), request); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		got, ok := p.LogoutURL(idp.LogoutRequest{IDTokenHint: "hint", State: "state-1"})
+		got, ok := p.LogoutURL(idp.LogoutRequest{IDTokenHint: "hint"})
 		if got != c.want || ok != (c.want != "") || p.WantsIDTokenHint() != c.hint {
 			t.Errorf("%s:\n got %s, %v, hint %v\nwant %s", name, got, ok, p.WantsIDTokenHint(), c.want)
 		}

@@ -70,8 +70,8 @@ func TestAWholeLifeAtAUserPool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.Subject != s.Users()[0].Sub || first.SessionID == "" || first.AuthTime.IsZero() {
-		t.Errorf("got subject %q, session %q, auth time %v", first.Subject, first.SessionID, first.AuthTime)
+	if first.Subject != s.Users()[0].Sub || first.SessionID == "" {
+		t.Errorf("got subject %q, session %q", first.Subject, first.SessionID)
 	}
 	s.RollKeys()
 	second, err := p.Refresh(ctx, idp.RefreshRequest{RefreshToken: first.RefreshToken, Subject: first.Subject})
@@ -87,7 +87,7 @@ func TestAWholeLifeAtAUserPool(t *testing.T) {
 	if _, err := p.Refresh(ctx, idp.RefreshRequest{RefreshToken: second.RefreshToken, Subject: first.Subject}); !errors.Is(err, idp.ErrRefused) {
 		t.Errorf("a revoked token: got %v, want ErrRefused", err)
 	}
-	goodbye, ok := p.LogoutURL(idp.LogoutRequest{IDTokenHint: first.IDToken, State: "s"})
+	goodbye, ok := p.LogoutURL(idp.LogoutRequest{IDTokenHint: first.IDToken})
 	if !ok {
 		t.Fatal("no logout")
 	}

@@ -3,6 +3,7 @@ package idp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/url"
 	"time"
@@ -37,8 +38,6 @@ type RefreshRequest struct {
 	// Nonce is that of the sign-in. A refreshed ID token should have none, and if it has one it must be this; empty
 	// leaves it alone.
 	Nonce string
-	// Scope narrows the new access token; empty asks for what was granted.
-	Scope string
 }
 
 // Tokens is what a sign-in or refresh brought. It prints and logs as [redacted].
@@ -60,8 +59,6 @@ type Tokens struct {
 	// Claims are the chosen ID-token claims as one JSON object of at most 2 kB; nil on a refresh without an ID
 	// token.
 	Claims json.RawMessage
-	// AuthTime is when the user proved who they are; zero when the ID token does not say.
-	AuthTime time.Time
 }
 
 const redacted = "[redacted]"
@@ -120,6 +117,9 @@ func (p *Provider) Exchange(ctx context.Context, cb Callback, pending Pending) (
 // Refresh trades a refresh token for new tokens. An ID token in the answer is verified in full and must name the
 // same subject, and the sign-in's nonce if it has one (OpenID Connect Core 1.0 section 12.2). An error with Lost set may
 // have cost the refresh token.
+//
+// When the provider answered but its keys cannot be fetched, the tokens come together with ErrUnavailable: the refresh token
+// sent is spent, so they must not be lost, and they must not be served before Confirm has verified them.
 func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (Tokens, error) {
 	if r.RefreshToken == "" || !tokenText(r.RefreshToken) {
 		return Tokens{}, &Error{Kind: ErrRefused, Operation: OperationRefresh, detail: "no refresh token, or one that cannot be"}
@@ -129,9 +129,6 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (Tokens, error
 		return Tokens{}, err
 	}
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {r.RefreshToken}}
-	if r.Scope != "" {
-		form.Set("scope", r.Scope)
-	}
 	// RFC 8707 section 2.2: what an access token is for is said again.
 	for _, name := range []string{"resource", "audience"} {
 		if value := p.cfg.AuthorizeParams[name]; value != "" {
@@ -139,6 +136,22 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (Tokens, error
 		}
 	}
 	return p.redeem(ctx, grant{operation: OperationRefresh, metadata: m, form: form, want: expectation{refresh: &r}})
+}
+
+// Confirm verifies tokens that Refresh gave together with ErrUnavailable, as Refresh would have done.
+func (p *Provider) Confirm(ctx context.Context, t Tokens, r RefreshRequest) (Tokens, error) {
+	m, err := p.metadata(ctx, OperationRefresh)
+	if err != nil {
+		return Tokens{}, err
+	}
+	g := grant{operation: OperationRefresh, metadata: m, want: expectation{refresh: &r}}
+	who, fail := p.verify(ctx, g, tokenAnswer{access: t.AccessToken, id: t.IDToken})
+	if fail != nil {
+		fail.Operation = OperationRefresh
+		return Tokens{}, fail
+	}
+	t.Subject, t.SessionID, t.Claims = who.subject, who.sessionID, who.claims
+	return t, nil
 }
 
 // prepare waits for metadata and keys: nothing is spent that could not be verified afterwards.
@@ -171,6 +184,9 @@ func (p *Provider) redeem(ctx context.Context, g grant) (Tokens, error) {
 		// The provider has done its part, whatever we think of it.
 		fail.Operation, fail.Status, fail.Lost = g.operation, a.status, true
 		p.observe(g.operation, fail, a.took)
+		if g.want.refresh != nil && errors.Is(fail, ErrUnavailable) {
+			return t, fail
+		}
 		return Tokens{}, fail
 	}
 	p.observe(g.operation, nil, a.took)
@@ -198,8 +214,8 @@ func (p *Provider) accept(ctx context.Context, g grant, a answer) (Tokens, *Erro
 	}
 	who, fail := p.verify(ctx, g, got)
 	if fail != nil {
-		return Tokens{}, fail
+		return t, fail
 	}
-	t.Subject, t.SessionID, t.Claims, t.AuthTime = who.subject, who.sessionID, who.claims, who.authTime
+	t.Subject, t.SessionID, t.Claims = who.subject, who.sessionID, who.claims
 	return t, nil
 }

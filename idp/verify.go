@@ -33,7 +33,6 @@ type expectation struct {
 // identity is what a verified ID token says.
 type identity struct {
 	subject, sessionID string
-	authTime           time.Time
 	claims             json.RawMessage
 }
 
@@ -130,10 +129,6 @@ func (p *Provider) identify(c claims) identity {
 	who.sessionID = orElse(c.text("sid"), c.text("origin_jti"))
 	if len(who.sessionID) > maxSessionID {
 		who.sessionID = ""
-	}
-	var at float64
-	if json.Unmarshal(c["auth_time"], &at) == nil {
-		who.authTime, _ = unixTime(at)
 	}
 	return who
 }

@@ -119,6 +119,8 @@ func TestSecretsManagerErrorsSayTheCureAndNeverTheValue(t *testing.T) {
 	}
 	r := secret.NewResolver(secret.Config{})
 	tests := map[string]struct{ ref, problem, hint string }{
+		"a version that is not":   {"awssm:raw@AWSPREVIOUS", "cannot be read from AWS Secrets Manager", "rotate the secret once"},
+		"a version of nothing":    {"awssm:nope@AWSPREVIOUS", "cannot be read from AWS Secrets Manager", "create the secret"},
 		"an unknown secret":       {"awssm:nope", "cannot be read from AWS Secrets Manager", "create the secret"},
 		"a secret out of reach":   {"awssm:forbidden", "cannot be read from AWS Secrets Manager", "secretsmanager:GetSecretValue"},
 		"a key of a plain secret": {"awssm:raw#k", "is not a JSON object", "drop #k"},
@@ -141,6 +143,30 @@ func TestSecretsManagerErrorsSayTheCureAndNeverTheValue(t *testing.T) {
 				t.Errorf("the error holds the secret: %v", err)
 			}
 		})
+	}
+}
+
+func TestAVersionThatDoesNotExistIsToldFromASecretThatDoesNot(t *testing.T) {
+	m := startSecretsManager(t)
+	m.text = map[string]string{"once@AWSCURRENT": `{"k":"hunter2"}`, "lost@AWSPREVIOUS": "x"}
+	r := secret.NewResolver(secret.Config{})
+	for ref, want := range map[string]bool{
+		"awssm:once@AWSPREVIOUS":      true,
+		"awssm:once#k@AWSPREVIOUS":    true,
+		"awssm:nope@AWSPREVIOUS":      false,
+		"awssm:nope":                  false,
+		"awssm:lost":                  false, // not even a current one: nobody has finished making it
+		"awssm:once#nope":             false,
+		"awssm:forbidden@AWSPREVIOUS": false,
+	} {
+		_, err := r.Resolve(t.Context(), ref)
+		var got *secret.ReferenceError
+		if !errors.As(err, &got) || errors.Is(err, secret.ErrNoSuchVersion) != want {
+			t.Errorf("%s: got %v, ErrNoSuchVersion %v, want %v", ref, err, errors.Is(err, secret.ErrNoSuchVersion), want)
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the error holds the secret: %v", ref, err)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func parseAWS(ref, text string) (AWSSecret, error) {
 	if hasKey {
 		tail = key
 	}
-	stage := "AWSCURRENT"
+	stage := currentStage
 	at := strings.LastIndexByte(tail, '@')
 	if at >= 0 {
 		tail, stage = tail[:at], tail[at+1:]

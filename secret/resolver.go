@@ -20,7 +20,8 @@ type Config struct {
 	// ReadFile reads file: references; nil means the file system, at most 64 kB.
 	ReadFile func(path string) ([]byte, error)
 	// AWS reads one version of a secret; nil means the AWS SDK, which is set up at the
-	// first use and honours AWS_REGION, AWS_ENDPOINT_URL and its other variables.
+	// first use and honours AWS_REGION, AWS_ENDPOINT_URL and its other variables. Its error is ErrNoSuchVersion where
+	// only the version is missing.
 	AWS func(ctx context.Context, want AWSSecret) ([]byte, error)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -146,7 +147,7 @@ func (r *Resolver) follow(ctx context.Context, ref string, fetch func(context.Co
 	if s, known := r.known(ref); known {
 		return Value{src: s}, nil
 	}
-	s := &source{ref: ref, fetch: fetch, now: r.config.Now, failed: r.failed}
+	s := &source{ref: ref, fetch: fetch, now: r.config.Now, failed: r.failed, log: r.config.Logger}
 	if err := s.open(ctx); err != nil {
 		return Value{}, err
 	}

@@ -3,6 +3,7 @@ package secret_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -248,6 +249,54 @@ func TestRefreshWithinTheFloorRepeatsTheLastFailure(t *testing.T) {
 	if err := value.Refresh(t.Context()); err != nil || string(value.Bytes()) != "two" {
 		t.Errorf("got %v and %q, want the new value", err, value.Bytes())
 	}
+}
+
+func TestAPanicWhileReadingIsAnErrorForAllWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		var reads, failures atomic.Int32
+		r := secret.NewResolver(secret.Config{
+			Logger: slog.New(slog.NewJSONHandler(&log, nil)),
+			AWS: func(context.Context, secret.AWSSecret) ([]byte, error) {
+				switch reads.Add(1) {
+				case 1:
+					return []byte("one"), nil
+				case 2:
+					<-time.After(time.Second)
+					panic("hunter2")
+				}
+				return []byte("two"), nil
+			},
+			OnFailure: func(string) {
+				failures.Add(1)
+				panic("hunter2, counted")
+			},
+		})
+		v := resolve(t, r, "awssm:s")
+		<-time.After(10 * time.Second)
+		var callers sync.WaitGroup
+		for range 20 {
+			callers.Go(func() {
+				if err := v.Refresh(t.Context()); err == nil {
+					t.Error("got no error from a read that panicked")
+				}
+			})
+		}
+		callers.Wait()
+		if got := string(v.Bytes()); got != "one" || reads.Load() != 2 || failures.Load() != 1 {
+			t.Errorf("got %q after %d reads and %d failures, want the last good value, 2 and 1", got, reads.Load(), failures.Load())
+		}
+		if got := strings.Count(log.String(), `"msg":"panic"`); got != 2 || !strings.Contains(log.String(), `"stack":"goroutine `) {
+			t.Errorf("log: got %d records of a panic, want two with a stack: %s", got, log.String())
+		}
+		if strings.Contains(log.String(), "hunter2") {
+			t.Errorf("the log tells what was panicked with: %s", log.String())
+		}
+		<-time.After(10 * time.Second)
+		if err := v.Refresh(t.Context()); err != nil || string(v.Bytes()) != "two" {
+			t.Errorf("afterwards: got %v and %q, want the new value", err, v.Bytes())
+		}
+	})
 }
 
 func TestACallerThatIsGoneStartsNoRead(t *testing.T) {

@@ -3,8 +3,12 @@ package secret
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,12 +27,16 @@ const (
 	retryAfter = 5 * time.Minute
 )
 
+// errPanicked is how a read ends that panicked.
+var errPanicked = errors.New("reading ended in a panic, which is in the log")
+
 // source is where the bytes of a Value live and how they are read again.
 type source struct {
 	ref    string
 	fetch  func(context.Context) ([]byte, error) // nil: the bytes never change
 	now    func() time.Time
 	failed func(ref string, err error)
+	log    *slog.Logger
 	held   atomic.Pointer[held]
 
 	mu     sync.Mutex
@@ -95,12 +103,44 @@ func (s *source) refresh(ctx context.Context) error {
 	}
 }
 
-// fly reads once on a context of its own and tells everyone who waits.
+// fly reads once on a context of its own and tells everyone who waits, whatever happens on the way: nobody stands above
+// this goroutine, so a panic that got past it would end the process.
 func (s *source) fly(ctx context.Context, f *flight) {
-	fresh, err := s.read(ctx)
+	var fresh []byte
+	err := errPanicked
+	defer func() { s.land(f, fresh, err) }()
+	err = s.caught(func() (err error) {
+		fresh, err = s.read(ctx)
+		return err
+	})
 	if err != nil {
-		s.failed(s.ref, err)
+		_ = s.caught(func() error { // who listens may panic too; that is in the log then
+			s.failed(s.ref, err)
+			return nil
+		})
 	}
+}
+
+// caught makes a panic one log record with its stack, and an error. The runtime's own words hold no data of ours; of any
+// other value, which may be the secret, only the type is told.
+func (s *source) caught(work func() error) (err error) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		what := fmt.Sprintf("a %T", p)
+		if e, ok := p.(runtime.Error); ok {
+			what = e.Error()
+		}
+		s.log.Error("panic", "in", "secret refresh", "reference", s.ref, "error", what, "stack", string(debug.Stack()))
+		err = errPanicked
+	}()
+	return work()
+}
+
+// land keeps what a read brought and tells everyone who waits.
+func (s *source) land(f *flight, fresh []byte, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.held.Load(); err == nil && !bytes.Equal(old.current, fresh) {

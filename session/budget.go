@@ -65,16 +65,31 @@ func largest(s *Session) string {
 func (m *Manager) Typical(idToken bool) (Budget, error) {
 	now := m.c.Now()
 	t := Tokens{
-		// As much of each token as does not compress: signatures, encrypted parts, identifiers.
-		AccessToken: noise(100) + "." + noise(256), RefreshToken: noise(1290),
-		Issued: now, Expires: now.Add(m.c.RefreshBefore), Claims: json.RawMessage(`{"email":"somebody@example.com"}`),
+		AccessToken:  sampleJWT(`"client_id":"` + m.c.ClientID + `","token_use":"access","scope":"openid profile email"`),
+		RefreshToken: noise(46) + "." + noise(256) + "." + noise(12) + "." + noise(1000) + "." + noise(16),
+		Nonce:        noise(16), Subject: uuid(), ProviderID: uuid(),
+		Issued: now, Expires: now.Add(m.c.RefreshBefore), Claims: json.RawMessage(`{"email":"somebody@example.com","name":"Some Body"}`),
 	}
 	if idToken {
-		t.IDToken = noise(100) + "." + noise(256)
+		t.IDToken = sampleJWT(`"aud":"` + m.c.ClientID + `","token_use":"id","email":"somebody@example.com","name":"Some Body"`)
 	}
 	s := m.newSession(now, t)
 	cookies, err := m.sealed(s)
 	return Weigh(s, cookies, 0), err
+}
+
+// sampleJWT has what every Cognito token has, and nothing of which repeats from one token to the next.
+func sampleJWT(claims string) string {
+	head := `{"kid":"` + noise(32) + `=","alg":"RS256"}`
+	body := `{"sub":"` + uuid() + `","origin_jti":"` + uuid() + `","event_id":"` + uuid() + `","jti":"` + uuid() +
+		`","auth_time":1790000000,"exp":1790003600,"iat":1790000000,` + claims + `}`
+	return tokenEncoding.EncodeToString([]byte(head)) + "." + tokenEncoding.EncodeToString([]byte(body)) + "." + noise(256)
+}
+
+func uuid() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	return string(appendUUID(nil, id[:]))
 }
 
 func noise(n int) string {

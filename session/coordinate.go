@@ -18,6 +18,7 @@ const maxHops = 64
 //	unknown, stale result, gave up → take the lease → Provider.Refresh → result
 //	leased                         → look again until it is something else
 //	newer result                   → adopt it
+//	newer result in doubt          → confirm it, then adopt it
 //	failed                         → the session is over
 func (m *Manager) coordinate(ctx context.Context, s *Session, store kv.Store) (*Session, error) {
 	// What this process made while the store did not answer, the store does not know.
@@ -36,6 +37,10 @@ func (m *Manager) coordinate(ctx context.Context, s *Session, store kv.Store) (*
 		case r.is(stateDone):
 			if newer, err := m.openRecord(s, r); err == nil && newer.Generation > s.Generation {
 				return m.adopt(ctx, newer)
+			}
+		case r.is(stateDoubt):
+			if newer, err := m.openRecord(s, r); err == nil && newer.Generation > s.Generation {
+				return m.confirm(ctx, doubt{old: s, newer: newer, store: store, version: e.Version})
 			}
 		case r.is(stateFailed):
 			return nil, m.over(ctx, s, Reason(r[1:]))
@@ -112,6 +117,9 @@ func (m *Manager) result(ctx context.Context, store kv.Store, s *Session) *Sessi
 	if err != nil {
 		return nil
 	}
+	if !record(e.Value).is(stateDone) {
+		return nil
+	}
 	if newer, err := m.openRecord(s, e.Value); err == nil && newer.Generation > s.Generation {
 		return newer
 	}
@@ -126,12 +134,10 @@ func (m *Manager) refresh(ctx context.Context, s *Session, store kv.Store, lease
 	}
 	first := lease.Fence()
 	stop := m.renew(ctx, lease)
-	call, cancel := context.WithTimeout(ctx, m.t.Call)
-	tokens, err := m.c.Provider.Refresh(call, s.Tokens)
-	cancel()
+	tokens, err := m.ask(ctx, s)
 	stop()
 	// What the provider answered is recorded also when the flight's own time is up.
-	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), m.t.Call)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.t.Call)
 	defer cancel()
 	var u *Unavailable
 	switch {
@@ -140,18 +146,27 @@ func (m *Manager) refresh(ctx context.Context, s *Session, store kv.Store, lease
 	case errors.Is(err, ErrRefused):
 		return m.refused(ctx, s, store, lease)
 	case errors.Is(err, ErrUntrusted):
-		m.c.Logger.WarnContext(ctx, "a refreshed ID token cannot be trusted: the session ends", "error", err)
-		m.markEnded(ctx, s, ReasonUntrusted)
-		m.revokeNewest(ctx, s)
 		m.settle(ctx, lease, failedRecord(ReasonUntrusted), m.t.Failure)
-		return nil, m.over(ctx, s, ReasonUntrusted)
+		return nil, m.untrusted(ctx, s, err)
 	case !errors.As(err, &u):
 		u = &Unavailable{Cause: err, Lost: true}
 	}
 	m.c.Logger.WarnContext(ctx, "a refresh failed; the session stays", "error", u.Cause, "lost", u.Lost)
+	if tokens.AccessToken != "" {
+		m.keep(ctx, kept{state: stateDoubt, old: s, newer: m.renewed(s, tokens), store: store, lease: lease})
+		return nil, m.unavailable(u)
+	}
 	// The marker turns away those who wait for this very lease; a later request finds it stale and tries again.
 	m.settle(ctx, lease, gaveUpRecord(first, lease.Fence(), u.RetryAfter), max(time.Second, 4*m.t.Poll))
 	return nil, m.unavailable(u)
+}
+
+// ask asks the provider. A panic is an answer that was lost: whoever waits for the lease is told.
+func (m *Manager) ask(ctx context.Context, s *Session) (t Tokens, err error) {
+	ctx, cancel := context.WithTimeout(ctx, m.t.Call)
+	defer cancel()
+	defer m.caught(ctx, "a refresh at the provider", &err)
+	return m.c.Provider.Refresh(ctx, s.Tokens)
 }
 
 // renew keeps the lease alive until stop is called: a slow provider must not let a second replica in.
@@ -192,11 +207,11 @@ func (m *Manager) renewOnce(ctx context.Context, lease *kv.Lease) {
 // succeed makes the newer session and keeps it for stragglers before anybody is told.
 func (m *Manager) succeed(ctx context.Context, s *Session, t Tokens, store kv.Store, lease *kv.Lease) (*Session, error) {
 	newer := m.renewed(s, t)
-	m.keep(ctx, s, newer, store, lease)
+	m.keep(ctx, kept{state: stateDone, old: s, newer: newer, store: store, lease: lease})
 	// End leaves its mark and then looks for the newest token; here the token is kept and then the mark looked for. In
 	// whatever order they run, one sees the other: new tokens do not outlive a session that was ended meanwhile.
 	if err := m.endedMeanwhile(ctx, s); err != nil {
-		m.revoke(ctx, newer)
+		<-m.revokeNewest(ctx, newer)
 		return nil, err
 	}
 	m.recent.Add(s.ID, attempt{at: m.c.Now()})
@@ -228,21 +243,74 @@ func (m *Manager) renewed(s *Session, t Tokens) *Session {
 	return &newer
 }
 
+// doubt is a result whose ID token could not be verified when it came.
+type doubt struct {
+	old, newer *Session
+	store      kv.Store
+	version    kv.Version
+}
+
+// confirm verifies a result that was in doubt. It spends nothing, so it needs no lease: of several who do it at once all come to the
+// same end.
+func (m *Manager) confirm(ctx context.Context, d doubt) (*Session, error) {
+	tokens, err := m.askAgain(ctx, d)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.t.Call)
+	defer cancel()
+	var u *Unavailable
+	switch {
+	case err == nil:
+		newer := m.renewed(d.old, tokens)
+		m.keep(ctx, kept{state: stateDone, old: d.old, newer: newer, store: d.store})
+		return m.adopt(ctx, newer)
+	case errors.Is(err, ErrUntrusted):
+		if err := d.store.Delete(ctx, recordKey(d.old), d.version); err != nil {
+			m.c.Logger.DebugContext(ctx, "a result that cannot be trusted stays until it runs out", "error", err)
+		}
+		return nil, m.untrusted(ctx, d.old, err)
+	case !errors.As(err, &u):
+		u = &Unavailable{Cause: err}
+	}
+	return nil, m.unavailable(u)
+}
+
+func (m *Manager) askAgain(ctx context.Context, d doubt) (t Tokens, err error) {
+	ctx, cancel := context.WithTimeout(ctx, m.t.Call)
+	defer cancel()
+	defer m.caught(ctx, "a confirmation at the provider", &err)
+	return m.c.Provider.Confirm(ctx, d.old.Tokens, d.newer.Tokens)
+}
+
+// untrusted ends the session: its tokens may be somebody else's.
+func (m *Manager) untrusted(ctx context.Context, s *Session, err error) error {
+	m.c.Logger.WarnContext(ctx, "a refreshed ID token cannot be trusted: the session ends", "error", err)
+	m.markEnded(ctx, s, ReasonUntrusted)
+	m.revokeNewest(ctx, s)
+	return m.over(ctx, s, ReasonUntrusted)
+}
+
+// kept is a result to keep.
+type kept struct {
+	state      state // stateDone or stateDoubt
+	old, newer *Session
+	store      kv.Store
+	lease      *kv.Lease // where the result is to stand; nil: nobody holds one
+}
+
 // keep leaves the result for stragglers. It is kept beyond the end of the old access token: whoever still holds the old
 // cookie asks for a refresh at about that time at the latest. A lease that was lost does not matter: the provider has
 // answered, so this is the truth.
-func (m *Manager) keep(ctx context.Context, old, newer *Session, store kv.Store, lease *kv.Lease) {
-	r, err := m.sealRecord(old, newer)
+func (m *Manager) keep(ctx context.Context, k kept) {
+	r, err := m.sealRecord(k.state, k.old, k.newer)
 	if err != nil {
 		m.c.Logger.ErrorContext(ctx, "a refresh result could not be kept", "error", err)
 		return
 	}
-	ttl := min(max(m.t.Successor, old.Left(m.c.Now())+time.Minute), 24*time.Hour)
-	if err = lease.Settle(ctx, r, ttl); err == nil {
+	ttl := min(max(m.t.Successor, k.old.Left(m.c.Now())+time.Minute), 24*time.Hour)
+	if k.lease != nil && k.lease.Settle(ctx, r, ttl) == nil {
 		return
 	}
-	w := kv.Write{Key: recordKey(old), Value: r, TTL: ttl, If: kv.Any}
-	if _, err = store.Put(ctx, w); err == nil {
+	w := kv.Write{Key: recordKey(k.old), Value: r, TTL: ttl, If: kv.Any}
+	if _, err = k.store.Put(ctx, w); err == nil {
 		return
 	}
 	m.c.Observe(Event{Kind: EventRefreshDegraded})
@@ -262,7 +330,9 @@ func (m *Manager) refused(ctx context.Context, s *Session, store kv.Store, lease
 	case errors.Is(err, kv.ErrConflict):
 		// The lease was lost, and whoever took it may have spent the token: its result stands there now or soon.
 		return m.coordinate(ctx, s, store)
-	case err != nil:
+	case err == nil:
+		m.markRefused(ctx, s)
+	default:
 		m.observeRefresh(string(ReasonRefused))
 		m.c.Logger.WarnContext(ctx, "a refused refresh could not be compared with other replicas", "error", err)
 		return nil, &Ended{Reason: ReasonRefused, KeepCookies: true}

@@ -3,6 +3,9 @@ package session
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"math"
 	"time"
 
 	"vestibule/kv"
@@ -38,25 +41,68 @@ func (m *Manager) revokeNewest(ctx context.Context, s *Session) (done <-chan str
 	}
 	m.running.add()
 	go func() {
-		defer m.running.done()
-		defer close(ch)
-		var err error // told by the record of the panic
-		defer m.caught(ctx, "a revocation", &err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.t.Flight)
 		defer cancel()
-		m.revoke(ctx, m.newest(ctx, s))
+		newest, err := m.revokeFirst(ctx, s, ch)
+		if err != nil && !errors.Is(err, errPanicked) {
+			m.revokeAgain(ctx, newest, err)
+		}
 	}()
 	return ch
 }
 
-// markEnded leaves the record that refuses the cookie for as long as it could still be brought. It is kept here too when the
-// store does not take it, so that at least this process refuses.
+// revokeFirst is the attempt that a stopping process waits for.
+func (m *Manager) revokeFirst(ctx context.Context, s *Session, done chan<- struct{}) (newest *Session, err error) {
+	defer m.running.done()
+	defer close(done)
+	newest = s
+	defer m.caught(ctx, "a revocation", &err)
+	newest = m.newest(ctx, s)
+	return newest, m.c.Provider.Revoke(ctx, newest.Tokens.RefreshToken)
+}
+
+// revokePauses come before each further attempt: a provider that is down for a moment must not leave a refresh token alive. Their sum
+// is less than Timing.Flight.
+var revokePauses = []time.Duration{time.Second, 5 * time.Second, 15 * time.Second}
+
+func (m *Manager) revokeAgain(ctx context.Context, s *Session, err error) {
+	defer m.caught(ctx, "a revocation", &err)
+	for _, pause := range revokePauses {
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		if err = m.c.Provider.Revoke(ctx, s.Tokens.RefreshToken); err == nil {
+			return
+		}
+	}
+	m.c.Logger.WarnContext(ctx, "the provider did not revoke a refresh token", "error", err)
+}
+
+// markEnded leaves the record that refuses the session's cookies for as long as they could still be brought.
 func (m *Manager) markEnded(ctx context.Context, s *Session, why Reason) {
+	m.leaveMark(ctx, s, mark{reason: why, upTo: math.MaxUint32}, s.Started.Add(m.c.MaxAge).Sub(m.c.Now()))
+}
+
+// markRefused does so for the forms of the session whose refresh token was refused: a newer form may live, in another replica or
+// in the browser, and is not touched. A day is enough: after that the provider is asked again.
+func (m *Manager) markRefused(ctx context.Context, s *Session) {
+	if m.revoked(ctx, s) != nil {
+		return // a stronger mark stands there
+	}
 	left := s.Started.Add(m.c.MaxAge).Sub(m.c.Now())
+	m.leaveMark(ctx, s, mark{reason: ReasonRefused, upTo: s.Generation}, min(left, 24*time.Hour))
+}
+
+// leaveMark keeps the mark here too when the store does not take it, so that at least this process refuses.
+func (m *Manager) leaveMark(ctx context.Context, s *Session, k mark, left time.Duration) {
 	if left <= 0 {
 		return
 	}
-	w := kv.Write{Key: s.endedKey, Value: []byte(why), TTL: min(left+time.Minute, kv.MaxTTL), If: kv.Any}
+	w := kv.Write{Key: s.endedKey, Value: k.bytes(), TTL: min(left+time.Minute, kv.MaxTTL), If: kv.Any}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.t.Call) // an ended session stays ended if the browser hangs up
 	defer cancel()
 	if _, err := m.c.Store.Put(ctx, w); err != nil {
@@ -68,8 +114,19 @@ func (m *Manager) markEnded(ctx context.Context, s *Session, why Reason) {
 	}
 }
 
-func (m *Manager) revoke(ctx context.Context, s *Session) {
-	if err := m.c.Provider.Revoke(ctx, s.Tokens.RefreshToken); err != nil {
-		m.c.Logger.WarnContext(ctx, "the provider did not revoke a refresh token", "error", err)
+// mark is the revocation record of a session: why, and up to which generation.
+type mark struct {
+	reason Reason
+	upTo   uint32
+}
+
+func (k mark) bytes() []byte {
+	return append(binary.BigEndian.AppendUint32(nil, k.upTo), k.reason...)
+}
+
+func readMark(b []byte) (mark, bool) {
+	if len(b) < 4 {
+		return mark{}, false
 	}
+	return mark{reason: Reason(b[4:]), upTo: binary.BigEndian.Uint32(b)}, true
 }

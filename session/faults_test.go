@@ -33,7 +33,7 @@ func TestADefiniteRefusalEndsTheSessionAndIsNotAskedAgain(t *testing.T) {
 				pass(3 * time.Second)
 				_, err := h.Fresh(t.Context(), s, session.Need{})
 				ended(t, err, session.ReasonRefused)
-				count(t, "calls after 31 s", h.provider.refreshes(), 2)
+				count(t, "calls after 31 s: the session stays over", h.provider.refreshes(), 1)
 			})
 		})
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -53,7 +54,7 @@ func (m *Manager) wanted(s *Session, need Need) bool {
 	last, tried := m.recent.Get(s.ID)
 	if left < min(m.c.RefreshBefore, life/2) || left == 0 {
 		// Due. While the token lives a failure buys a breather, or every request would wait for a provider that is down.
-		return left == 0 || !tried || !last.failed || (now.Sub(last.at) >= m.t.Breather && !now.Before(last.notBefore))
+		return left == 0 || !tried || last.failures == 0 || (now.Sub(last.at) >= m.t.Breather && !now.Before(last.notBefore))
 	}
 	if !need.Force && left >= min(need.MinTTL, life) {
 		return false
@@ -103,7 +104,7 @@ func (m *Manager) despite(s *Session, err error) (*Session, error) {
 // has a context of its own: a browser that hangs up does not stop a rotation that others wait for.
 func (m *Manager) await(ctx context.Context, s *Session) (*Session, error) {
 	living := s.Left(m.c.Now())
-	if last, ok := m.recent.Get(s.ID); ok && last.failed && living == 0 {
+	if last, ok := m.recent.Get(s.ID); ok && last.failures > 0 && living == 0 {
 		if wait := last.notBefore.Sub(m.c.Now()); wait > 0 {
 			// It may be another form's failure: what is newer than s may live.
 			if newest := m.newest(ctx, s); newest.Generation > s.Generation {
@@ -150,14 +151,38 @@ func (m *Manager) fly(ctx context.Context, s *Session) (newer *Session, err erro
 	defer cancel()
 	defer func() {
 		if err != nil && !errors.Is(err, ErrEnded) {
-			failed := attempt{at: m.c.Now(), failed: true}
-			var u *Unavailable
-			if errors.As(err, &u) {
-				failed.notBefore = failed.at.Add(min(u.RetryAfter, time.Minute))
-			}
-			m.recent.Add(s.ID, failed)
+			m.failed(s, err)
 		}
 	}()
 	defer m.caught(ctx, "a refresh", &err)
 	return m.coordinate(ctx, s, m.c.Store)
+}
+
+const (
+	// failuresInARow: later than that after a failure, the next is a first one again.
+	failuresInARow = 30 * time.Second
+	// longestPause is below what a 503 asks clients to wait.
+	longestPause = time.Second
+)
+
+// failed remembers a refresh in vain. The first may be tried again at once by whoever asks next; from the second in a row on, the
+// pause before the next grows, or an outage would become a flood: one request here would be one request there.
+func (m *Manager) failed(s *Session, err error) {
+	last, _ := m.recent.Get(s.ID)
+	now := m.c.Now()
+	next := attempt{at: now, failures: 1}
+	if now.Sub(last.at) < failuresInARow {
+		next.failures += last.failures
+	}
+	pause := time.Duration(0)
+	if next.failures > 1 {
+		pause = min(longestPause, 250*time.Millisecond<<min(next.failures-2, 10))
+		pause = pause/2 + rand.N(pause/2+1)
+	}
+	var u *Unavailable
+	if errors.As(err, &u) {
+		pause = max(pause, min(u.RetryAfter, time.Minute))
+	}
+	next.notBefore = now.Add(pause)
+	m.recent.Add(s.ID, next)
 }

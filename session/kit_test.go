@@ -281,7 +281,10 @@ func numbered(prefix string, n int) string { return fmt.Sprintf("%s-%d", prefix,
 // bubble runs a test in a synctest bubble: there time stands still until every goroutine waits.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
-	synctest.Test(t, test)
+	synctest.Test(t, func(t *testing.T) {
+		test(t)
+		pass(time.Minute) // for revocations that are tried again in the background
+	})
 }
 
 // canceled is the context of a browser that has hung up.

@@ -21,8 +21,9 @@ func (m *Manager) Load(ctx context.Context, header []string) (*Session, error) {
 		return nil, ErrNone
 	}
 	values := m.sealedValues(all)
+	version := m.sealer.version()
 	s := m.openAny(values)
-	if s == nil && len(values) > 0 && m.sealer.refreshed(ctx) {
+	if s == nil && len(values) > 0 && m.sealer.changed(ctx, version) {
 		s = m.openAny(values)
 	}
 	if s == nil {
@@ -70,10 +71,18 @@ func (m *Manager) alive(ctx context.Context, s *Session) error {
 	if !now.Before(s.Started.Add(m.c.MaxAge)) {
 		return &Ended{Reason: ReasonExpired}
 	}
+	if s.Tokens.RefreshToken == "" && !now.Before(s.Tokens.Expires) {
+		return &Ended{Reason: ReasonNoRefresh}
+	}
+	if err := m.revoked(ctx, s); err != nil {
+		return err
+	}
 	if m.c.IdleTimeout > 0 && !now.Before(s.Seen.Add(m.c.IdleTimeout)) {
+		m.markEnded(ctx, s, ReasonIdle) // once: from now on the mark says it
+		m.revokeNewest(ctx, s)
 		return &Ended{Reason: ReasonIdle}
 	}
-	return m.revoked(ctx, s)
+	return nil
 }
 
 // revoked asks for the revocation record: first here, where it is put when the store does not take it, then in the store.
@@ -82,8 +91,9 @@ func (m *Manager) revoked(ctx context.Context, s *Session) error {
 		e, err := store.Get(ctx, s.endedKey)
 		switch {
 		case err == nil:
-			reason := Reason(e.Value)
-			return &Ended{Reason: reason, KeepCookies: reason == ReasonReplaced}
+			if k, ok := readMark(e.Value); ok && s.Generation <= k.upTo {
+				return &Ended{Reason: k.reason, KeepCookies: k.reason == ReasonReplaced}
+			}
 		case !errors.Is(err, kv.ErrNotFound):
 			m.c.Observe(Event{Kind: EventRevocationBlind})
 			m.c.Logger.WarnContext(ctx, "the cache does not answer: a session that was ended would pass", "error", err)

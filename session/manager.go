@@ -17,8 +17,11 @@ import (
 // Provider is what a session needs of the OAuth provider. Both calls are bounded by the context they are given.
 type Provider interface {
 	// Refresh spends the refresh token of the session. It answers ErrRefused, ErrUntrusted or *Unavailable; any other
-	// error counts as *Unavailable. Tokens without RefreshToken keep the old one.
+	// error counts as *Unavailable. Tokens without RefreshToken keep the old one. Tokens that come with *Unavailable were
+	// granted but could not be verified yet: they are kept, and served only after Confirm.
 	Refresh(ctx context.Context, old Tokens) (Tokens, error)
+	// Confirm verifies such tokens, with the answers of Refresh. It may be called any number of times.
+	Confirm(ctx context.Context, old, unverified Tokens) (Tokens, error)
 	// Revoke makes the refresh token useless (RFC 7009).
 	Revoke(ctx context.Context, refreshToken string) error
 }
@@ -103,8 +106,8 @@ type Manager struct {
 // attempt is what is remembered of the last refresh of a session here.
 type attempt struct {
 	at        time.Time
-	failed    bool
-	notBefore time.Time // the provider's Retry-After
+	failures  int       // in a row
+	notBefore time.Time // the provider's Retry-After, or our own pause after several failures
 }
 
 // recentAttempts bounds Manager.recent; forgetting one costs an early retry, nothing else.
@@ -166,13 +169,15 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Expires is when the session is over at the latest: its absolute lifetime, or the end of its idleness if that is sooner.
+// Expires is when the session is over at the latest: its absolute lifetime, the end of its idleness, or, without a refresh token,
+// the end of its access token, whichever comes first.
 func (m *Manager) Expires(s *Session) time.Time {
 	end := s.Started.Add(m.c.MaxAge)
-	if m.c.IdleTimeout > 0 {
-		if idle := s.Seen.Add(m.c.IdleTimeout); idle.Before(end) {
-			return idle
-		}
+	if idle := s.Seen.Add(m.c.IdleTimeout); m.c.IdleTimeout > 0 && idle.Before(end) {
+		end = idle
+	}
+	if s.Tokens.RefreshToken == "" && s.Tokens.Expires.Before(end) {
+		end = s.Tokens.Expires
 	}
 	return end
 }

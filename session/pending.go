@@ -103,29 +103,54 @@ func (m *Manager) makeRoom(header []string, room int) []*http.Cookie {
 // second use, also a simultaneous one in another replica, is ErrPendingUsed.
 func (m *Manager) Take(ctx context.Context, header []string, state string) (Pending, []*http.Cookie, error) {
 	name := m.pendingName(state)
+	version := m.sealer.version()
+	p, brought, ok := m.find(header, name, state)
+	if brought && !ok && m.sealer.changed(ctx, version) {
+		p, _, ok = m.find(header, name, state)
+	}
+	if !ok {
+		return Pending{}, nil, m.unknown(ctx, state)
+	}
+	gone := []*http.Cookie{m.cookieAs(name, "", -1, http.SameSiteLaxMode)}
+	if err := m.useUp(ctx, state); err != nil {
+		return Pending{}, gone, err
+	}
+	m.c.Observe(Event{Kind: EventPendingTaken})
+	return p, gone, nil
+}
+
+// find looks for the pending sign-in among the cookies; brought says that there is a cookie of its name.
+func (m *Manager) find(header []string, name, state string) (p Pending, brought, ok bool) {
 	for _, b := range m.ours(header) {
 		if b.name != name {
 			continue
 		}
+		brought = true
 		p, ok := m.openPending(b)
-		if !ok || subtle.ConstantTimeCompare([]byte(p.State), []byte(state)) != 1 {
-			continue
+		if ok && subtle.ConstantTimeCompare([]byte(p.State), []byte(state)) == 1 {
+			return p, true, true
 		}
-		gone := []*http.Cookie{m.cookieAs(name, "", -1, http.SameSiteLaxMode)}
-		if err := m.useUp(ctx, state); err != nil {
-			return Pending{}, gone, err
-		}
-		m.c.Observe(Event{Kind: EventPendingTaken})
-		return p, gone, nil
 	}
-	return Pending{}, nil, ErrPendingUnknown
+	return Pending{}, brought, false
+}
+
+// unknown tells a sign-in that came to its end, whose page was loaded again, from one that nobody here began.
+func (m *Manager) unknown(ctx context.Context, state string) error {
+	if _, err := m.c.Store.Get(ctx, usedKey(state)); err == nil {
+		return ErrPendingUsed
+	}
+	return ErrPendingUnknown
+}
+
+func usedKey(state string) string {
+	hash := sha256.Sum256([]byte(state))
+	return "used/" + hex.EncodeToString(hash[:])
 }
 
 // useUp leaves a mark that the state was used. A store that does not answer is no reason to refuse a sign-in: the code is good
 // only once at the provider.
 func (m *Manager) useUp(ctx context.Context, state string) error {
-	hash := sha256.Sum256([]byte(state))
-	_, err := m.c.Store.Put(ctx, kv.Write{Key: "used/" + hex.EncodeToString(hash[:]), TTL: PendingLife, If: kv.Absent})
+	_, err := m.c.Store.Put(ctx, kv.Write{Key: usedKey(state), TTL: PendingLife, If: kv.Absent})
 	switch {
 	case errors.Is(err, kv.ErrConflict):
 		return ErrPendingUsed

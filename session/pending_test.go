@@ -39,8 +39,8 @@ func TestAPendingSignInComesBackToItsBrowserOnce(t *testing.T) {
 			t.Errorf("the browser keeps %q", got)
 		}
 		_, _, err = h.Take(t.Context(), b.header(), p.State)
-		if !errors.Is(err, session.ErrPendingUnknown) {
-			t.Errorf("without its cookie: %v, want ErrPendingUnknown", err)
+		if !errors.Is(err, session.ErrPendingUsed) {
+			t.Errorf("without its cookie: %v, want ErrPendingUsed", err)
 		}
 		got, gone, err = h.Take(t.Context(), stale.header(), p.State)
 		if !errors.Is(err, session.ErrPendingUsed) || len(gone) != 1 || gone[0].MaxAge >= 0 || got != (session.Pending{}) {

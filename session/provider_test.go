@@ -18,7 +18,11 @@ type provider struct {
 	before  func(call int) error
 	after   func(call int) error // the answer is lost: the tokens were spent
 
+	doubt   bool         // tokens come, but their ID token cannot be verified yet
+	confirm func() error // nil: they are good
+
 	mu       sync.Mutex
+	confirms int
 	families map[string]*family // refresh token → the sign-in it belongs to
 	granted  int
 	calls    int
@@ -53,9 +57,26 @@ func (p *provider) Refresh(ctx context.Context, old session.Tokens) (session.Tok
 	}
 	t, err := p.spend(old.RefreshToken)
 	if err == nil && p.after != nil {
-		err = p.after(call)
+		if err := p.after(call); err != nil {
+			return session.Tokens{}, err
+		}
+	}
+	if err == nil && p.doubt {
+		return t, &session.Unavailable{Lost: true}
 	}
 	return t, err
+}
+
+func (p *provider) Confirm(_ context.Context, _, unverified session.Tokens) (session.Tokens, error) {
+	p.mu.Lock()
+	p.confirms++
+	p.mu.Unlock()
+	if p.confirm != nil {
+		if err := p.confirm(); err != nil {
+			return session.Tokens{}, err
+		}
+	}
+	return unverified, nil
 }
 
 func (p *provider) spend(token string) (session.Tokens, error) {

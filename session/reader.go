@@ -37,6 +37,17 @@ func (r *reader) run() []byte {
 	return out
 }
 
+// take reads one byte.
+func (r *reader) take() byte {
+	if r.bad || len(r.b) == 0 {
+		r.bad = true
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
 func (r *reader) seconds() int64 { return int64(r.number(math.MaxInt32 * 8)) }
 
 // duration reads seconds; the limit is about 68 years, which keeps every sum of two far from overflow.

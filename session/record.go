@@ -24,6 +24,7 @@ const (
 	stateLeased state = 'L' // somebody is at work
 	stateDone   state = 'D' // the newer session, sealed
 	stateFailed state = 'F' // the provider refused; the reason follows
+	stateDoubt  state = 'P' // the newer session, sealed, whose ID token could not be verified yet
 	stateGaveUp state = 'U' // whoever waited for the lease of the versions that follow gives up too; seconds to wait
 )
 
@@ -62,7 +63,7 @@ func recordKey(s *Session) string {
 
 // sealRecord seals the newer session under a key that only who holds the old refresh token can make: a store that leaks
 // opens nothing, and no other session can read it.
-func (m *Manager) sealRecord(old, newer *Session) (record, error) {
+func (m *Manager) sealRecord(as state, old, newer *Session) (record, error) {
 	aead, err := recordCipher(old)
 	if err != nil {
 		return nil, err
@@ -71,11 +72,11 @@ func (m *Manager) sealRecord(old, newer *Session) (record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(record{byte(stateDone)}, aead.Seal(nil, nil, packed, nil)...), nil
+	return append(record{byte(as)}, aead.Seal(nil, nil, packed, nil)...), nil
 }
 
 func (m *Manager) openRecord(old *Session, r record) (*Session, error) {
-	if !r.is(stateDone) {
+	if !r.is(stateDone) && !r.is(stateDoubt) {
 		return nil, errors.New("session: not a result")
 	}
 	aead, err := recordCipher(old)

@@ -112,7 +112,7 @@ func TestAbsurdLifetimesStayReadable(t *testing.T) {
 		h := newHouse(t, forgetful, frozen)
 		now := h.config.Now()
 		b := &browser{}
-		_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", Issued: now, Expires: now.Add(life)}, nil)
+		_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", RefreshToken: "r", Issued: now, Expires: now.Add(life)}, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -51,10 +51,12 @@ func newSealer(ring KeyRing) (*sealer, error) {
 // version tells one set of keys from the next.
 func (s *sealer) version() uint64 { return s.ring.Version() }
 
-// refreshed reads the keys afresh and says whether they changed: another replica may have sealed under a key that was rotated in
-// a moment ago.
-func (s *sealer) refreshed(ctx context.Context) bool {
-	before := s.version()
+// changed says whether the keys are others than they were at that version, and reads them afresh first if they are not: another
+// replica may have sealed under a key that was rotated in a moment ago.
+func (s *sealer) changed(ctx context.Context, before uint64) bool {
+	if s.version() != before {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	_ = s.ring.Refresh(ctx) // the ring tells its operator; here only a change counts

@@ -1,19 +1,21 @@
 package static
 
 import (
+	"encoding/hex"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 )
 
-// ServeHTTP answers GET and HEAD for the assets below the prefix. Hashed names may be kept for a year, plain ones are
-// asked for anew with their ETag; any other name is 404, any other method 405. The request's path arrives whole: mount
-// it without stripping the prefix.
+// ServeHTTP answers GET and HEAD for the assets below the prefix. Hashed names may be kept for a year, plain ones and those
+// with the hash of another build are asked for anew with their ETag; any other name is 404, any other method 405. The
+// request's path arrives whole: mount it without stripping the prefix.
 func (a *Assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	name, below := strings.CutPrefix(r.URL.Path, a.prefix)
-	file, known := a.served[name]
+	file, known := a.find(name)
 	if !below || !known {
 		refuse(w, http.StatusNotFound)
 		return
@@ -25,6 +27,25 @@ func (a *Assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Cache-Control", file.cacheControl())
 	file.send(w, r)
+}
+
+// find looks a name up. While replicas of two builds serve, a page of one asks the other for its files: a name of ours with a
+// hash that is not ours is the file as we have it, not to be kept.
+func (a *Assets) find(name string) (variant, bool) {
+	if file, known := a.served[name]; known {
+		return file, true
+	}
+	ext := path.Ext(name)
+	rest := strings.TrimSuffix(name, ext)
+	dot := path.Ext(rest)
+	if sum, err := hex.DecodeString(strings.TrimPrefix(dot, ".")); err != nil || len(sum) != hashSize {
+		return variant{}, false
+	}
+	plain := strings.TrimSuffix(rest, dot) + ext
+	if _, ours := a.paths[plain]; !ours {
+		return variant{}, false
+	}
+	return a.served[plain], true
 }
 
 // refuse answers without a body worth keeping.

@@ -41,7 +41,7 @@ type Config struct {
 type Assets struct {
 	prefix string
 	paths  map[string]string  // plain name → hashed URL path
-	served map[string]variant // plain or hashed name → what is sent
+	served map[string]variant // plain or hashed name → what is sent; look up with find
 }
 
 // variant is one name of an asset: the hashed one never changes, the plain one is asked for anew each time.
@@ -49,6 +49,9 @@ type variant struct {
 	*asset
 	immutable bool
 }
+
+// hashSize is how many bytes of a file's SHA-256 its hashed name shows, in hexadecimal.
+const hashSize = 8
 
 // asset is one file, hashed and compressed.
 type asset struct {
@@ -100,9 +103,6 @@ func (a *Assets) Path(name string) string {
 	return hashed
 }
 
-// Prefix is the URL path under which the assets are served, with its closing slash.
-func (a *Assets) Prefix() string { return a.prefix }
-
 // sources is every asset by name: the embedded files, and those made from the accent colour.
 func sources(accent rgb) (map[string][]byte, error) {
 	entries, err := fs.ReadDir(embedded, ".")
@@ -133,7 +133,7 @@ func (a *Assets) add(name string, content []byte) error {
 		return err
 	}
 	sum := sha256.Sum256(content)
-	hash := hex.EncodeToString(sum[:8])
+	hash := hex.EncodeToString(sum[:hashSize])
 	file := &asset{
 		contentType: kind,
 		body:        representation{bytes: content, etag: `"` + hash + `"`},

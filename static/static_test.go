@@ -53,7 +53,16 @@ func TestServeAnswersByName(t *testing.T) {
 		"HEAD is answered as GET":                        {"HEAD", a.Path("app.css"), 200, "text/css; charset=utf-8", year},
 		"POST is refused":                                {"POST", a.Path("app.css"), 405, "text/plain; charset=utf-8", never},
 		"an unknown name is not found":                   {"GET", "/door/static/app.php", 404, "text/plain; charset=utf-8", never},
-		"a hash of another time is not found":            {"GET", "/door/static/app.0000000000000000.css", 404, "text/plain; charset=utf-8", never},
+		"a hash of another build is the file of this":    {"GET", "/door/static/app.0000000000000000.css", 200, "text/css; charset=utf-8", anew},
+		"HEAD with a hash of another build":              {"HEAD", "/door/static/demo.0000000000000000.js", 200, "text/javascript; charset=utf-8", anew},
+		"POST with a hash of another build is refused":   {"POST", "/door/static/app.0000000000000000.css", 405, "text/plain; charset=utf-8", never},
+		"a hash that is too short is not found":          {"GET", "/door/static/app.00000000000000.css", 404, "text/plain; charset=utf-8", never},
+		"a hash that is too long is not found":           {"GET", "/door/static/app.000000000000000000.css", 404, "text/plain; charset=utf-8", never},
+		"a hash that is none is not found":               {"GET", "/door/static/app.000000000000000g.css", 404, "text/plain; charset=utf-8", never},
+		"a hash on a name that is not ours is not found": {"GET", "/door/static/nope.0000000000000000.css", 404, "text/plain; charset=utf-8", never},
+		"a hash on a hashed name is not found":           {"GET", "/door/static/app.0000000000000000.0000000000000000.css", 404, "text/plain; charset=utf-8", never},
+		"a hash alone is not found":                      {"GET", "/door/static/.0000000000000000.css", 404, "text/plain; charset=utf-8", never},
+		"a hash without an extension is not found":       {"GET", "/door/static/app.0000000000000000", 404, "text/plain; charset=utf-8", never},
 		"the folder is not listed":                       {"GET", "/door/static/", 404, "text/plain; charset=utf-8", never},
 		"the folder's name is not found":                 {"GET", "/door/static", 404, "text/plain; charset=utf-8", never},
 		"a name outside the prefix is not found":         {"GET", "/app.css", 404, "text/plain; charset=utf-8", never},
@@ -83,6 +92,18 @@ func TestServeAnswersByName(t *testing.T) {
 				t.Errorf("Allow: got %q, want %q", h.Get("Allow"), "GET, HEAD")
 			}
 		})
+	}
+}
+
+// During a rolling deploy a page of the older build may ask a replica of the newer one, and the other way round.
+func TestTheHashOfAnotherBuildGivesTheCurrentFileWithItsOwnETag(t *testing.T) {
+	a := newAssets(t, static.Config{})
+	current, other := ask(a, "GET", a.Path("app.css")), ask(a, "GET", "/static/app.0000000000000000.css")
+	if got, want := other.Body.String(), current.Body.String(); got != want {
+		t.Errorf("got %d bytes, want the %d of the current file", len(got), len(want))
+	}
+	if got, want := other.Header().Get("ETag"), current.Header().Get("ETag"); got != want || want == "" {
+		t.Errorf("ETag: got %q, want %q", got, want)
 	}
 }
 
@@ -171,7 +192,7 @@ func body(t *testing.T, w *httptest.ResponseRecorder) []byte {
 
 func TestAFileTheBrowserHoldsIsNotSentAgain(t *testing.T) {
 	a := newAssets(t, static.Config{})
-	path := a.Prefix() + "app.css"
+	path := "/static/app.css"
 	plain := ask(a, "GET", path).Header().Get("ETag")
 	zipped := ask(a, "GET", path, "Accept-Encoding", "gzip").Header().Get("ETag")
 	tests := map[string]struct {

@@ -21,14 +21,12 @@ var (
 	ErrLogo = errors.New(`want a path ("/logo.svg"), an https URL, or a data:image/ URL in base64, of at most 32 KiB`)
 )
 
-// Brand is the application that the pages speak for.
+// Brand is the application that the pages speak for. Its colour is in the style sheet: see static.Config.
 type Brand struct {
 	// Name is shown in the header, in titles and in sentences; "Vestibule" where empty.
 	Name string
 	// Logo is a path on this host ("/logo.svg"), an https URL or a base64 data:image/ URL; Vestibule's mark where empty.
 	Logo string
-	// Accent is the colour that the assets were made with. The pages find it in the style sheet and do not read it here.
-	Accent string
 }
 
 // logo is a picture and the content security policy source that lets it load.
@@ -57,7 +55,7 @@ func parseLogo(s, mark string) (logo, error) {
 	switch {
 	case s == "":
 		return logo{src: mark}, nil
-	case len(s) > maxLogo || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }):
+	case len(s) > maxLogo || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`\"<>`, r) }):
 		return logo{}, ErrLogo
 	case strings.HasPrefix(s, "data:"):
 		return dataLogo(s)
@@ -65,7 +63,7 @@ func parseLogo(s, mark string) (logo, error) {
 		return logo{src: s}, nil
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" {
+	if err != nil || u.Scheme != "https" || u.User != nil {
 		return logo{}, ErrLogo
 	}
 	origin, ok := sourceOf(s)

@@ -30,6 +30,8 @@ func TestTheBrandIsCheckedAtStart(t *testing.T) {
 		"a logo that runs":                   {views.Brand{Logo: "javascript:alert(1)"}, views.ErrLogo},
 		"a data page":                        {views.Brand{Logo: "data:text/html;base64,PGI+"}, views.ErrLogo},
 		"a data logo that is not base64":     {views.Brand{Logo: "data:image/svg+xml,<svg/>"}, views.ErrLogo},
+		"a logo with a password":             {views.Brand{Logo: "https://me:pass@cdn.example.com/logo.svg"}, views.ErrLogo},
+		"a logo that ends its attribute":     {views.Brand{Logo: `/logo.svg"><script>`}, views.ErrLogo},
 		"a logo host that widens the policy": {views.Brand{Logo: "https://*.example.com/logo.svg"}, views.ErrLogo},
 		"a logo host that leaves the policy": {views.Brand{Logo: "https://a;script-src/logo.svg"}, views.ErrLogo},
 		"a logo of more than 32 KiB":         {views.Brand{Logo: "data:image/png;base64," + strings.Repeat("A", 32<<10)}, views.ErrLogo},

@@ -15,10 +15,9 @@ const (
 	ErrForbidden                            // the request came from where it may not come from [403]
 	ErrNotFound                             // there is no such page [404]
 	ErrMethodNotAllowed                     // the address is not used with this method [405]
-	ErrTooLarge                             // body or headers exceed their limit [413, 431]
+	ErrTooLarge                             // the body exceeds its limit [413]
 	ErrProviderUnavailable                  // the provider does not answer [503]
 	ErrProviderBroken                       // the provider's answer makes no sense [502]
-	ErrUnavailable                          // we cannot answer at the moment [503]
 )
 
 // Error is what an error page shows.
@@ -54,13 +53,11 @@ func (k ErrorKind) wording(t *texts) wording {
 	case ErrMethodNotAllowed:
 		return wording{t.MethodTitle, t.MethodText, ""}
 	case ErrTooLarge:
-		return wording{t.TooLargeTitle, t.TooLargeText, t.TooLargeAdvice}
+		return wording{t.TooLargeTitle, t.TooLargeText, ""}
 	case ErrProviderUnavailable:
 		return wording{t.ProviderUnavailableTitle, t.ProviderUnavailableText, t.AdviceWait}
 	case ErrProviderBroken:
 		return wording{t.ProviderBrokenTitle, t.ProviderBrokenText, t.AdviceContact}
-	case ErrUnavailable:
-		return wording{t.UnavailableTitle, t.UnavailableText, t.AdviceWait}
 	}
 	return wording{t.InternalTitle, t.InternalText, t.AdviceContact}
 }

@@ -38,7 +38,7 @@ func tags() []string { return []string{"en", "pt-BR", "ja", "id", "zh-CN"} }
 // kinds are all kinds of error, and one that does not exist.
 func kinds() []views.ErrorKind {
 	var all []views.ErrorKind
-	for k := views.ErrInternal; k <= views.ErrUnavailable+1; k++ {
+	for k := views.ErrInternal; k <= views.ErrProviderBroken+1; k++ {
 		all = append(all, k)
 	}
 	return all

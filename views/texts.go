@@ -38,10 +38,9 @@ type texts struct {
 	ForbiddenTitle, ForbiddenText                     string
 	NotFoundTitle, NotFoundText                       string
 	MethodTitle, MethodText                           string
-	TooLargeTitle, TooLargeText, TooLargeAdvice       string
+	TooLargeTitle, TooLargeText                       string
 	ProviderUnavailableTitle, ProviderUnavailableText string
 	ProviderBrokenTitle, ProviderBrokenText           string
-	UnavailableTitle, UnavailableText                 string
 	InternalTitle, InternalText                       string
 }
 

@@ -25,7 +25,7 @@ var ErrAssets = errors.New("views need their static assets")
 type Config struct {
 	// Brand is the application that the pages speak for; its zero value is Vestibule itself.
 	Brand Brand
-	// Assets are the style sheets and the mark; required, and made with the same accent as Brand's.
+	// Assets are the style sheets and the mark, made with the brand's accent colour. Required.
 	Assets *static.Assets
 }
 

@@ -204,7 +204,7 @@ func TestEveryKindOfErrorHasItsOwnWords(t *testing.T) {
 			root := parse(t, render(t, v.Error(v.Language(tag, ""), views.Error{Kind: k})))
 			title := text(find(root, "h1")[0])
 			before, repeated := seen[title]
-			unknown := k > views.ErrUnavailable
+			unknown := k > views.ErrProviderBroken
 			if repeated != unknown || (unknown && before != views.ErrInternal) {
 				t.Errorf("%s: kind %d says %q; said before: %v, by kind %d", tag, k, title, repeated, before)
 			}

@@ -60,9 +60,17 @@ func resolve(ctx context.Context, pl plan, lookup func(string) (string, bool)) (
 	s.clientSecret = read("provider.client_secret", cfg.Provider.ClientSecret)
 	var keys []secret.Value
 	for _, ref := range cfg.Session.Keys {
-		keys = append(keys, read("session.keys", ref))
+		v, err := s.resolver.Resolve(ctx, ref.Reference())
+		switch {
+		case errors.Is(err, secret.ErrNoSuchVersion) && strings.HasSuffix(ref.Reference(), "@AWSPREVIOUS"):
+			pl.log.Warn("a session key is passed over: the secret was never rotated", "key", ref.Reference())
+		case err != nil:
+			faults = append(faults, referenceFault("session.keys", err))
+		default:
+			keys = append(keys, v)
+		}
 	}
-	if len(faults) > 0 {
+	if len(faults) > 0 || len(cfg.Session.Keys) == 0 { // that there is no key is a fault already
 		return s, faults
 	}
 	var err error

@@ -36,6 +36,8 @@ func Run(t *testing.T, open Open) {
 		{"a settled lease leaves its result", leaseSettles},
 		{"a dead holder is replaced and cannot settle any more", leaseTakeOver},
 		{"a renewed lease outlives its first term", leaseRenews},
+		{"methods return soon when ctx has ended, and change all or nothing", endedContext},
+		{"a lease under a ctx that has ended returns soon and is never half settled", leaseEndedContext},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open) })
 	}
@@ -277,6 +279,93 @@ func leaseRenews(t *testing.T, open Open) {
 	if _, err := kv.Acquire(t.Context(), s, kv.LeaseRequest{Key: "lease", TTL: time.Minute}); !errors.Is(err, kv.ErrConflict) {
 		t.Errorf("a renewed lease was taken: %v", err)
 	}
+}
+
+// soon is how long a method may take once its ctx has ended, in real time: long for a busy machine, short for a caller.
+const soon = 5 * time.Second
+
+// returnsSoon fails when call is still under way long after its ctx, which has ended already, and gives what it answered.
+func returnsSoon(t *testing.T, what string, call func(ctx context.Context) error) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	answer := make(chan error, 1)
+	go func() { answer <- call(ctx) }()
+	select {
+	case err := <-answer:
+		return err
+	case <-time.After(soon):
+		t.Fatalf("%s: still under way %s after ctx ended", what, soon)
+		return nil
+	}
+}
+
+// endedContext leaves to the store whether it answers or fails; a condition that does not hold is not an excuse to write.
+func endedContext(t *testing.T, open Open) {
+	s, _ := open(t)
+	v := put(t, s, kv.Write{Key: "k", Value: []byte("1"), TTL: time.Minute})
+	_ = returnsSoon(t, "Ping", s.Ping)
+	if err := returnsSoon(t, "Get", func(ctx context.Context) error {
+		e, err := s.Get(ctx, "k")
+		if err == nil && (string(e.Value) != "1" || e.Version != v) {
+			t.Errorf("Get: %q version %d, want what was put", e.Value, e.Version)
+		}
+		return err
+	}); errors.Is(err, kv.ErrNotFound) {
+		t.Error("Get: an entry that lives is called unknown because ctx had ended")
+	}
+	if err := returnsSoon(t, "Put", func(ctx context.Context) error {
+		_, err := s.Put(ctx, kv.Write{Key: "k", Value: []byte("x"), TTL: time.Minute, If: v + 1})
+		return err
+	}); err == nil {
+		t.Error("Put: a condition that does not hold was passed over")
+	}
+	if e := get(t, s, "k"); string(e.Value) != "1" || e.Version != v {
+		t.Errorf("after a refused Put: %q version %d, want what stood there", e.Value, e.Version)
+	}
+	err := returnsSoon(t, "Put", func(ctx context.Context) error {
+		_, err := s.Put(ctx, kv.Write{Key: "k", Value: []byte("2"), TTL: time.Minute, If: v})
+		return err
+	})
+	e := get(t, s, "k")
+	if errors.Is(err, kv.ErrConflict) || err == nil && string(e.Value) != "2" {
+		t.Errorf("Put answered %v and left %q", err, e.Value)
+	}
+	err = returnsSoon(t, "Delete", func(ctx context.Context) error { return s.Delete(ctx, "k", e.Version) })
+	_, gone := s.Get(t.Context(), "k")
+	if errors.Is(err, kv.ErrConflict) || err == nil && !errors.Is(gone, kv.ErrNotFound) {
+		t.Errorf("Delete answered %v, and Get then %v", err, gone)
+	}
+}
+
+// leaseEndedContext: a holder whose ctx ends is the rule, not the exception: a browser hangs up, a process stops.
+func leaseEndedContext(t *testing.T, open Open) {
+	s, pass := open(t)
+	request := kv.LeaseRequest{Key: "lease", Value: []byte("held"), TTL: 2 * time.Second}
+	_ = returnsSoon(t, "Acquire", func(ctx context.Context) error {
+		_, err := kv.Acquire(ctx, s, request)
+		return err
+	})
+	pass(2100 * time.Millisecond) // if it stood, nobody renewed it
+	l := acquire(t, s, kv.Absent)
+	renewed := returnsSoon(t, "Renew", l.Renew)
+	if errors.Is(renewed, kv.ErrConflict) {
+		t.Error("Renew: a lease that is held is called lost because ctx had ended")
+	}
+	settled := returnsSoon(t, "Settle", func(ctx context.Context) error { return l.Settle(ctx, []byte("result"), time.Minute) })
+	if e := get(t, s, "lease"); settled == nil && string(e.Value) != "result" {
+		t.Errorf("Settle answered nil and left %q", e.Value)
+	}
+	if settled != nil { // whether it took place is not known; a second attempt must leave no doubt
+		again := l.Settle(t.Context(), []byte("result"), time.Minute)
+		if e := get(t, s, "lease"); again != nil && !errors.Is(again, kv.ErrConflict) || again == nil && string(e.Value) != "result" {
+			t.Errorf("the second Settle answered %v and left %q", again, e.Value)
+		}
+	}
+	e := get(t, s, "lease")
+	_ = returnsSoon(t, "Release", acquire(t, s, e.Version).Release)
+	pass(2100 * time.Millisecond)
+	acquire(t, s, kv.Absent)
 }
 
 func acquire(t *testing.T, s kv.Store, over kv.Version) *kv.Lease {

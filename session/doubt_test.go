@@ -1,0 +1,65 @@
+package session_test
+
+import (
+	"testing"
+	"time"
+
+	"vestibule/session"
+)
+
+// A provider rolled its keys while its key set could not be fetched: the refresh token was spent, the ID token could not be verified,
+// and the next attempt replayed the spent one. The session was gone for a network fault.
+func TestTokensThatCannotBeVerifiedYetAreKeptAndConfirmedLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t)
+		s, b := h.signIn(t)
+		pass(2 * time.Hour)
+		h.provider.doubt = true
+		h.provider.confirm = func() error { return &session.Unavailable{} }
+		for range 3 {
+			_, err := h.Fresh(t.Context(), s, session.Need{})
+			unavailable(t, err)
+			pass(2 * time.Second)
+		}
+		count(t, "refreshes while keys are missing", h.provider.refreshes(), 1)
+		h.provider.doubt, h.provider.confirm = false, nil
+		got := h.replica(t).fresh(t, h.load(t, b), session.Need{})
+		generation(t, got, 1)
+		count(t, "refreshes", h.provider.refreshes(), 1)
+		generation(t, h.fresh(t, s, session.Need{}), 1)
+		pass(2 * time.Hour)
+		generation(t, h.fresh(t, got, session.Need{}), 2)
+	})
+}
+
+func TestTokensThatTurnOutToBeFalseEndTheSession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t)
+		s, b := h.signIn(t)
+		pass(2 * time.Hour)
+		h.provider.doubt = true
+		h.provider.confirm = func() error { return session.ErrUntrusted }
+		_, err := h.Fresh(t.Context(), s, session.Need{})
+		unavailable(t, err)
+		pass(2 * time.Second)
+		_, err = h.Fresh(t.Context(), s, session.Need{})
+		ended(t, err, session.ReasonUntrusted)
+		_, err = h.Load(t.Context(), b.header())
+		ended(t, err, session.ReasonUntrusted)
+	})
+}
+
+func TestALivingTokenIsServedWhileItsSuccessorIsInDoubt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t)
+		s, _ := h.signIn(t)
+		pass(57 * time.Minute)
+		h.provider.doubt = true
+		if got := h.fresh(t, s, session.Need{}); got.Generation != 0 {
+			t.Errorf("generation %d was served before it was verified", got.Generation)
+		}
+		pass(6 * time.Second)
+		generation(t, h.fresh(t, s, session.Need{}), 1)
+		count(t, "refreshes", h.provider.refreshes(), 1)
+	})
+}

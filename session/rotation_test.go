@@ -1,0 +1,215 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"vestibule/secret"
+	"vestibule/session"
+)
+
+// vault is where the keys of all replicas are stored: what a secret manager is.
+type vault struct {
+	mu    sync.Mutex
+	text  string
+	reads int
+}
+
+func (v *vault) read(string) ([]byte, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reads++
+	return []byte(v.text), nil
+}
+
+func (v *vault) rotate() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.text = secret.GenerateKey()
+}
+
+func (v *vault) asked() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.reads
+}
+
+// ring is what a process that starts now makes of the vault.
+func (v *vault) ring(t testing.TB) *secret.Ring {
+	t.Helper()
+	key, err := secret.NewResolver(secret.Config{ReadFile: v.read}).Resolve(t.Context(), "file:/key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := secret.NewRing(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// floor is how often a vault is asked at most.
+const floor = 10 * time.Second
+
+func onRing(r session.KeyRing) func(*session.Config) { return func(c *session.Config) { c.Keys = r } }
+
+func TestACookieSealedUnderAKeyThatOnlyAnotherReplicaKnowsIsOpened(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		v := &vault{}
+		v.rotate()
+		late := newHouse(t, onRing(v.ring(t)))
+		_, before := late.signIn(t)
+		pass(time.Minute)
+		v.rotate()
+		early := late.replica(t, onRing(v.ring(t)))
+		s, b := early.signIn(t)
+		asked := v.asked()
+		for range 3 {
+			if got := late.load(t, b); got.ID != s.ID {
+				t.Fatal("another session was opened")
+			}
+		}
+		count(t, "looks at the vault", v.asked()-asked, 1)
+		late.load(t, before) // under the former key
+	})
+}
+
+func TestAllWhoBringACookieOfANewKeyAtOnceAreServed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		v := &vault{}
+		v.rotate()
+		late := newHouse(t, onRing(v.ring(t)))
+		pass(time.Minute)
+		v.rotate()
+		early := late.replica(t, onRing(v.ring(t)))
+		_, b := early.signIn(t)
+		asked := v.asked()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if _, err := late.Load(t.Context(), b.header()); err != nil {
+					t.Errorf("got %v: the answer would clear a good cookie", err)
+				}
+			})
+		}
+		wg.Wait()
+		count(t, "looks at the vault", v.asked()-asked, 1)
+	})
+}
+
+// turning is a ring whose keys turn by themselves at its nth look: another request's refresh, which ends just then. Its own refresh
+// is turned away by the floor.
+type turning struct {
+	ring
+	next  []byte
+	at    int
+	looks int
+}
+
+func (r *turning) Version() uint64 {
+	if r.looks++; r.looks == r.at {
+		r.turn(r.next)
+	}
+	return r.ring.Version()
+}
+
+func (*turning) Refresh(context.Context) error { return nil }
+
+// Two requests of one browser bring a cookie of a new key; one of them has the keys read afresh. The other, whose own look was
+// the old keys', must not call the cookie unreadable: that would clear it.
+func TestKeysThatTurnBetweenTwoLooksStillOpen(t *testing.T) {
+	seal := newHouse(t, func(c *session.Config) { c.Keys = &ring{keys: [][]byte{key(2)}, version: 1} })
+	_, b := seal.signIn(t)
+	for at := 1; ; at++ {
+		r := &turning{ring: ring{keys: [][]byte{key(1)}, version: 1}, next: key(2)}
+		h := newHouse(t, onRing(r))
+		r.at, r.looks = at, 0
+		_, err := h.Load(t.Context(), b.header())
+		if r.looks < at { // the keys never turned: every look was tried
+			if !errors.Is(err, session.ErrUnreadable) {
+				t.Errorf("keys that did not turn: got %v, want ErrUnreadable", err)
+			}
+			if at < 3 {
+				t.Errorf("only %d looks: this proves nothing", at-1)
+			}
+			return
+		}
+		if err != nil {
+			t.Errorf("the keys turned at look %d: got %v, want the session", at, err)
+		}
+	}
+}
+
+func TestGarbageCookiesDoNotFloodTheVault(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		v := &vault{}
+		v.rotate()
+		h := newHouse(t, onRing(v.ring(t)))
+		_, good := h.signIn(t)
+		for round := range 3 {
+			pass(floor)
+			asked := v.asked()
+			var wg sync.WaitGroup
+			for i := range 60 {
+				wg.Go(func() {
+					<-time.After(time.Duration(i) * floor / 70)
+					line := []string{cookieName + "=" + numbered(part(noise(byte(round), 60)), i)}
+					if _, err := h.Load(t.Context(), line); !errors.Is(err, session.ErrUnreadable) {
+						t.Errorf("garbage: got %v, want ErrUnreadable", err)
+					}
+				})
+			}
+			wg.Wait()
+			count(t, "looks at the vault within one floor", v.asked()-asked, 1)
+		}
+		asked := v.asked()
+		pass(floor)
+		h.load(t, good)
+		_, _ = h.Load(t.Context(), nil)
+		_, _ = h.Load(t.Context(), []string{"other=1; " + cookieName + "x=2"})
+		count(t, "looks for cookies that are good or not ours", v.asked()-asked, 0)
+	})
+}
+
+// brokenVault answers as a secret manager that is down does, after a while.
+type brokenVault struct{ ring }
+
+func (*brokenVault) Refresh(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+
+func TestAVaultThatHangsKeepsAnUnreadableCookieForAMomentOnly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, onRing(&brokenVault{ring{keys: [][]byte{key(1)}, version: 1}}))
+		start := time.Now()
+		if _, err := h.Load(t.Context(), []string{cookieName + "=" + part(noise(1, 60))}); !errors.Is(err, session.ErrUnreadable) {
+			t.Errorf("got %v, want ErrUnreadable", err)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("it took %s, want no more than a browser waits without notice", took)
+		}
+	})
+}
+
+// A sign-in begins at one replica and may come back to another; so does a sign-out's note.
+func TestAPendingSignInOfANewKeyComesBackToAReplicaThatDoesNotKnowTheKeyYet(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		v := &vault{}
+		v.rotate()
+		late := newHouse(t, onRing(v.ring(t)))
+		pass(time.Minute)
+		v.rotate()
+		early := late.replica(t, onRing(v.ring(t)))
+		b := &browser{}
+		p, cookies, err := early.Begin(nil, "/after")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.take(cookies)
+		got, _, err := late.Take(t.Context(), b.header(), p.State)
+		if err != nil || got.ReturnTo != "/after" {
+			t.Errorf("got %q and %v, want the sign-in that was begun", got.ReturnTo, err)
+		}
+	})
+}
