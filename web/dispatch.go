@@ -78,7 +78,13 @@ func (s *Server) prepare(r Route) *row {
 	return &row{Route: r, s: s, allow: []string{strings.Join(methods, ", ")}, lines: s.c.Logger.With("route", r.Path).Handler(), metrics: s.c.Metrics.row(r.Path)}
 }
 
-func (r *row) serve(c echo.Context) error { return r.run(c, r.byMethod) }
+func (r *row) serve(c echo.Context) error {
+	if c.Request().URL.RawPath != "" && !strings.HasSuffix(r.Path, "*") {
+		// "/api/cognito%2Dtoken": no client of good faith writes our paths so, and a proxy's rules would not know them.
+		return r.run(c, r.s.c.Handlers.NotFound)
+	}
+	return r.run(c, r.byMethod)
+}
 
 func (r *row) serveAnyMethod(c echo.Context) error { return r.run(c, r.Handler) }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"vestibule/config"
@@ -40,6 +41,9 @@ func run(ctx context.Context, p process) int {
 		return 2
 	}
 	verb, args := p.args[0], p.args[1:]
+	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+		verb = "help"
+	}
 	var err error
 	switch verb {
 	case "serve":
