@@ -10,8 +10,8 @@ import (
 // The garbage collector may let the heap grow by heapRoom beyond what is live. Its own rule, twice the live heap, collects far
 // too often when little is live, which is the usual state: that costs a token answer a fifth of its time.
 const (
-	heapRoom     = 8 << 20 // bytes
-	mostPercent  = 250     // Go's least heap, 4 MB, grows with it too
+	heapRoom     = 6 << 20 // bytes
+	mostPercent  = 200     // Go's least heap, 4 MB, grows with it too
 	leastPercent = 100     // Go's own rule, for a store in memory that holds much
 	heapLook     = 5 * time.Second
 )
