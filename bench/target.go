@@ -115,7 +115,8 @@ func newStage(ctx context.Context) (*stage, error) {
 
 func (s *stage) set(ctx context.Context) error {
 	for _, name := range []string{"./cmd/vestibule", "./bench/bare"} {
-		build := exec.CommandContext(ctx, "go", "build", "-o", s.dir+"/", name)
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", s.dir+"/", name)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as "make build" does
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build %s: %w: %s", name, err, out)
 		}
