@@ -9,7 +9,6 @@ import (
 
 	"vestibule/config"
 	"vestibule/idp"
-	"vestibule/secret"
 	"vestibule/web"
 )
 
@@ -28,13 +27,11 @@ func check(ctx context.Context, p process, args []string) error {
 	cfg, faults := load(p, args)
 	log, closeLog := newLogger(&config.Config{Log: config.Log{Level: "error"}}, p.errw)
 	defer closeLog()
-	pl := plan{config: cfg, log: log, metrics: web.NewMetrics()}
-	if offline {
-		pl.secrets = placeholders(cfg)
-	} else {
-		var unread config.Faults
-		pl.secrets, unread = resolve(ctx, pl, p.lookup)
-		faults = append(faults, newFaults(faults, unread)...)
+	pl := plan{config: cfg, log: log, metrics: web.NewMetrics(), offline: offline}
+	var unread config.Faults
+	pl.secrets, unread = resolve(ctx, pl, p.lookup)
+	faults = append(faults, newFaults(faults, unread)...)
+	if !offline {
 		faults = append(faults, checkProvider(ctx, pl, faults)...)
 	}
 	if len(faults) == 0 {
@@ -48,7 +45,7 @@ func check(ctx context.Context, p process, args []string) error {
 	}
 	_, err := fmt.Fprintf(p.out, "the configuration is good: %s signs in at %s\n", cfg.PublicURL, cfg.Provider.Issuer)
 	if offline && err == nil {
-		_, err = fmt.Fprintln(p.out, "secrets and provider were not looked at (--offline)")
+		_, err = fmt.Fprintln(p.out, "the provider, and secrets behind awssm:, were not looked at (--offline)")
 	}
 	return err
 }
@@ -88,14 +85,4 @@ func checkProvider(ctx context.Context, pl plan, known config.Faults) config.Fau
 		return config.Faults{{Key: "provider.issuer", Problem: err.Error(), Hint: "check that the address is right and reachable from here, or leave the network out with --offline"}}
 	}
 	return config.Faults{{Key: "provider.issuer", Problem: err.Error(), Hint: "compare it with the issuer in the provider's own discovery document"}}
-}
-
-// placeholders stand in for secrets that are not to be looked at.
-func placeholders(cfg *config.Config) secrets {
-	var s secrets
-	if cfg.Provider.ClientSecret != "" {
-		s.clientSecret = secret.New([]byte("not looked at"))
-	}
-	s.ring, _ = secret.NewRing(secret.New([]byte(secret.GenerateKey()))) // a generated key is a good one
-	return s
 }

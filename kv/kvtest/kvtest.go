@@ -203,84 +203,6 @@ func large(t *testing.T, open Open) {
 	}
 }
 
-func leaseExcludes(t *testing.T, open Open) {
-	s, _ := open(t)
-	l := acquire(t, s, kv.Absent)
-	if _, err := kv.Acquire(t.Context(), s, kv.LeaseRequest{Key: "lease", TTL: time.Minute}); !errors.Is(err, kv.ErrConflict) {
-		t.Fatalf("a second holder: %v, want ErrConflict", err)
-	}
-	if err := l.Release(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Renew(t.Context()); !errors.Is(err, kv.ErrConflict) {
-		t.Errorf("renewing a released lease: %v, want ErrConflict", err)
-	}
-	acquire(t, s, kv.Absent)
-	if err := l.Release(t.Context()); err != nil {
-		t.Errorf("releasing twice: %v", err)
-	}
-	if _, err := s.Get(t.Context(), "lease"); err != nil {
-		t.Errorf("the second release took the next holder's lease: %v", err)
-	}
-}
-
-func leaseSettles(t *testing.T, open Open) {
-	s, pass := open(t)
-	l := acquire(t, s, kv.Absent)
-	if err := l.Settle(t.Context(), []byte("result"), time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	pass(2100 * time.Millisecond)
-	e := get(t, s, "lease")
-	if string(e.Value) != "result" {
-		t.Errorf("value %q, want the result", e.Value)
-	}
-	if err := l.Settle(t.Context(), []byte("again"), time.Minute); !errors.Is(err, kv.ErrConflict) {
-		t.Errorf("settling twice: %v, want ErrConflict", err)
-	}
-	next := acquire(t, s, e.Version)
-	if next.Fence() <= e.Version {
-		t.Errorf("fence %d is not above the result's version %d", next.Fence(), e.Version)
-	}
-}
-
-func leaseTakeOver(t *testing.T, open Open) {
-	s, pass := open(t)
-	dead := acquire(t, s, kv.Absent)
-	old := dead.Fence()
-	pass(2100 * time.Millisecond)
-	next := acquire(t, s, kv.Absent)
-	if next.Fence() <= old {
-		t.Errorf("fence %d is not above the dead holder's %d", next.Fence(), old)
-	}
-	if err := dead.Settle(t.Context(), []byte("late"), time.Minute); !errors.Is(err, kv.ErrConflict) {
-		t.Errorf("the dead holder settled: %v, want ErrConflict", err)
-	}
-	if err := dead.Renew(t.Context()); !errors.Is(err, kv.ErrConflict) {
-		t.Errorf("the dead holder renewed: %v, want ErrConflict", err)
-	}
-	if err := dead.Release(t.Context()); err != nil {
-		t.Errorf("the dead holder's release: %v, want nil", err)
-	}
-	if err := next.Settle(t.Context(), []byte("done"), time.Minute); err != nil {
-		t.Errorf("the living holder: %v", err)
-	}
-}
-
-func leaseRenews(t *testing.T, open Open) {
-	s, pass := open(t)
-	l := acquire(t, s, kv.Absent)
-	for range 2 {
-		pass(1200 * time.Millisecond)
-		if err := l.Renew(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := kv.Acquire(t.Context(), s, kv.LeaseRequest{Key: "lease", TTL: time.Minute}); !errors.Is(err, kv.ErrConflict) {
-		t.Errorf("a renewed lease was taken: %v", err)
-	}
-}
-
 // soon is how long a method may take once its ctx has ended, in real time: long for a busy machine, short for a caller.
 const soon = 5 * time.Second
 
@@ -336,45 +258,6 @@ func endedContext(t *testing.T, open Open) {
 	if errors.Is(err, kv.ErrConflict) || err == nil && !errors.Is(gone, kv.ErrNotFound) {
 		t.Errorf("Delete answered %v, and Get then %v", err, gone)
 	}
-}
-
-// leaseEndedContext: a holder whose ctx ends is the rule, not the exception: a browser hangs up, a process stops.
-func leaseEndedContext(t *testing.T, open Open) {
-	s, pass := open(t)
-	request := kv.LeaseRequest{Key: "lease", Value: []byte("held"), TTL: 2 * time.Second}
-	_ = returnsSoon(t, "Acquire", func(ctx context.Context) error {
-		_, err := kv.Acquire(ctx, s, request)
-		return err
-	})
-	pass(2100 * time.Millisecond) // if it stood, nobody renewed it
-	l := acquire(t, s, kv.Absent)
-	renewed := returnsSoon(t, "Renew", l.Renew)
-	if errors.Is(renewed, kv.ErrConflict) {
-		t.Error("Renew: a lease that is held is called lost because ctx had ended")
-	}
-	settled := returnsSoon(t, "Settle", func(ctx context.Context) error { return l.Settle(ctx, []byte("result"), time.Minute) })
-	if e := get(t, s, "lease"); settled == nil && string(e.Value) != "result" {
-		t.Errorf("Settle answered nil and left %q", e.Value)
-	}
-	if settled != nil { // whether it took place is not known; a second attempt must leave no doubt
-		again := l.Settle(t.Context(), []byte("result"), time.Minute)
-		if e := get(t, s, "lease"); again != nil && !errors.Is(again, kv.ErrConflict) || again == nil && string(e.Value) != "result" {
-			t.Errorf("the second Settle answered %v and left %q", again, e.Value)
-		}
-	}
-	e := get(t, s, "lease")
-	_ = returnsSoon(t, "Release", acquire(t, s, e.Version).Release)
-	pass(2100 * time.Millisecond)
-	acquire(t, s, kv.Absent)
-}
-
-func acquire(t *testing.T, s kv.Store, over kv.Version) *kv.Lease {
-	t.Helper()
-	l, err := kv.Acquire(t.Context(), s, kv.LeaseRequest{Key: "lease", Value: []byte("held"), TTL: 2 * time.Second, Over: over})
-	if err != nil {
-		t.Fatalf("acquire: %v", err)
-	}
-	return l
 }
 
 func put(t *testing.T, s kv.Store, w kv.Write) kv.Version {
