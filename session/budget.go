@@ -65,9 +65,10 @@ func largest(s *Session) string {
 func (m *Manager) Typical(idToken bool) (Budget, error) {
 	now := m.c.Now()
 	t := Tokens{
-		AccessToken:  sampleJWT(`"client_id":"` + m.c.ClientID + `","token_use":"access","scope":"openid profile email"`),
-		RefreshToken: noise(46) + "." + noise(256) + "." + noise(12) + "." + noise(1000) + "." + noise(16),
-		Nonce:        noise(16), Subject: uuid(), ProviderID: uuid(),
+		AccessToken: sampleJWT(`"client_id":"` + m.c.ClientID + `","token_use":"access","scope":"openid profile email"`),
+		RefreshToken: tokenEncoding.EncodeToString([]byte(`{"cty":"JWT","enc":"A256GCM","alg":"RSA-OAEP"}`)) + "." +
+			noise(256) + "." + noise(12) + "." + noise(1000) + "." + noise(16),
+		Nonce: noise(16), Subject: uuid(), ProviderID: uuid(),
 		Issued: now, Expires: now.Add(m.c.RefreshBefore), Claims: json.RawMessage(`{"email":"somebody@example.com","name":"Some Body"}`),
 	}
 	if idToken {

@@ -102,8 +102,7 @@ func (m *Manager) Cookies(s *Session, header []string) ([]*http.Cookie, error) {
 
 // sealed is the session in as few cookies as it takes.
 func (m *Manager) sealed(s *Session) ([]*http.Cookie, error) {
-	now := m.c.Now()
-	left := int(s.Started.Add(m.c.MaxAge).Sub(now).Seconds())
+	left := int(s.Started.Add(m.c.MaxAge).Sub(m.c.Now()).Seconds())
 	if left <= 0 {
 		return nil, &Ended{Reason: ReasonExpired}
 	}

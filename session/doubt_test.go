@@ -63,3 +63,20 @@ func TestALivingTokenIsServedWhileItsSuccessorIsInDoubt(t *testing.T) {
 		count(t, "refreshes", h.provider.refreshes(), 1)
 	})
 }
+
+// Confirmed too late, a short token is over: then it is refreshed in turn, with the refresh token that came with it.
+func TestTokensThatDieWhileInDoubtAreRefreshedInTurn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.provider.life = 3 * time.Second
+		s, _ := h.signIn(t)
+		pass(2 * time.Hour)
+		h.provider.doubt = true
+		_, err := h.Fresh(t.Context(), s, session.Need{})
+		unavailable(t, err)
+		h.provider.doubt = false
+		pass(5 * time.Second)
+		generation(t, h.fresh(t, s, session.Need{}), 2)
+		count(t, "refreshes", h.provider.refreshes(), 2)
+	})
+}

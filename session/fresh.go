@@ -37,7 +37,7 @@ func (m *Manager) Fresh(ctx context.Context, s *Session, need Need) (*Session, e
 		if newer.Generation > s.Generation {
 			s, need.Force = newer, false
 		}
-		if m.c.Now().Sub(s.Tokens.Issued) < m.t.Forced && s.Left(m.c.Now()) == 0 {
+		if s.Life() == 0 {
 			break // born dead: another refresh would bring another of its kind
 		}
 	}
