@@ -22,8 +22,8 @@ func (h *Handlers) begin(x *Exchange, signUp bool) error {
 	if done, err := h.notANavigation(x); done {
 		return err
 	}
-	retry := h.withReturnTo(h.AuthPath("sign-in"), h.returnTo(x.QueryParam("returnTo")))
-	pending, cookies, err := h.c.Sessions.Begin(x.cookies(), h.returnTo(x.QueryParam("returnTo")))
+	returnTo := h.returnTo(x.QueryParam("returnTo"))
+	pending, cookies, err := h.c.Sessions.Begin(x.cookies(), returnTo)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (h *Handlers) begin(x *Exchange, signUp bool) error {
 		LoginHint: passed(x, "login_hint"), Prompt: passed(x, "prompt"),
 	})
 	if err != nil {
-		return h.fail(x, err, retry)
+		return h.fail(x, err, h.withReturnTo(h.AuthPath("sign-in"), returnTo))
 	}
 	x.setCookies(cookies)
 	return x.redirect(http.StatusFound, to)

@@ -25,6 +25,9 @@ func (m *Manager) coordinate(ctx context.Context, s *Session, store kv.Store) (*
 	if newer := m.result(ctx, m.local, s); newer != nil {
 		return m.adopt(ctx, newer)
 	}
+	if d, ok := m.doubted(ctx, m.local, s); ok {
+		return m.confirm(ctx, d)
+	}
 	key := recordKey(s)
 	awaited := kv.Absent // the lease that was waited for last
 	for {
@@ -114,10 +117,7 @@ func (m *Manager) successor(ctx context.Context, s *Session) *Session {
 // result is successor as one store has it.
 func (m *Manager) result(ctx context.Context, store kv.Store, s *Session) *Session {
 	e, err := store.Get(ctx, recordKey(s))
-	if err != nil {
-		return nil
-	}
-	if !record(e.Value).is(stateDone) {
+	if err != nil || !record(e.Value).is(stateDone) {
 		return nil
 	}
 	if newer, err := m.openRecord(s, e.Value); err == nil && newer.Generation > s.Generation {
@@ -147,13 +147,18 @@ func (m *Manager) refresh(ctx context.Context, s *Session, store kv.Store, lease
 		return m.refused(ctx, s, store, lease)
 	case errors.Is(err, ErrUntrusted):
 		m.settle(ctx, lease, failedRecord(ReasonUntrusted), m.t.Failure)
-		return nil, m.untrusted(ctx, s, err)
+		return nil, m.untrusted(ctx, s, s, err)
 	case !errors.As(err, &u):
 		u = &Unavailable{Cause: err, Lost: true}
 	}
 	m.c.Logger.WarnContext(ctx, "a refresh failed; the session stays", "error", u.Cause, "lost", u.Lost)
 	if tokens.AccessToken != "" {
-		m.keep(ctx, kept{state: stateDoubt, old: s, newer: m.renewed(s, tokens), store: store, lease: lease})
+		newer := m.renewed(s, tokens)
+		m.keep(ctx, kept{state: stateDoubt, old: s, newer: newer, store: store, lease: lease})
+		if err := m.endedMeanwhile(ctx, s); err != nil { // as in succeed
+			<-m.revokeNewest(ctx, newer)
+			return nil, err
+		}
 		return nil, m.unavailable(u)
 	}
 	// The marker turns away those who wait for this very lease; a later request finds it stale and tries again.
@@ -266,7 +271,7 @@ func (m *Manager) confirm(ctx context.Context, d doubt) (*Session, error) {
 		if err := d.store.Delete(ctx, recordKey(d.old), d.version); err != nil {
 			m.c.Logger.DebugContext(ctx, "a result that cannot be trusted stays until it runs out", "error", err)
 		}
-		return nil, m.untrusted(ctx, d.old, err)
+		return nil, m.untrusted(ctx, d.old, d.newer, err)
 	case !errors.As(err, &u):
 		u = &Unavailable{Cause: err}
 	}
@@ -280,11 +285,28 @@ func (m *Manager) askAgain(ctx context.Context, d doubt) (t Tokens, err error) {
 	return m.c.Provider.Confirm(ctx, d.old.Tokens, d.newer.Tokens)
 }
 
-// untrusted ends the session: its tokens may be somebody else's.
-func (m *Manager) untrusted(ctx context.Context, s *Session, err error) error {
+// inDoubt is the result in doubt of the session's refresh token, in whichever store it is kept.
+func (m *Manager) inDoubt(ctx context.Context, s *Session) (doubt, bool) {
+	if d, ok := m.doubted(ctx, m.c.Store, s); ok {
+		return d, true
+	}
+	return m.doubted(ctx, m.local, s)
+}
+
+func (m *Manager) doubted(ctx context.Context, store kv.Store, s *Session) (doubt, bool) {
+	e, err := store.Get(ctx, recordKey(s))
+	if err != nil || !record(e.Value).is(stateDoubt) {
+		return doubt{}, false
+	}
+	newer, err := m.openRecord(s, e.Value)
+	return doubt{old: s, newer: newer, store: store, version: e.Version}, err == nil && newer.Generation > s.Generation
+}
+
+// untrusted ends the session, whose latest form is the one whose refresh token is to be revoked: its tokens may be somebody else's.
+func (m *Manager) untrusted(ctx context.Context, s, latest *Session, err error) error {
 	m.c.Logger.WarnContext(ctx, "a refreshed ID token cannot be trusted: the session ends", "error", err)
 	m.markEnded(ctx, s, ReasonUntrusted)
-	m.revokeNewest(ctx, s)
+	m.revokeNewest(ctx, latest)
 	return m.over(ctx, s, ReasonUntrusted)
 }
 

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -78,5 +79,40 @@ func TestTokensThatDieWhileInDoubtAreRefreshedInTurn(t *testing.T) {
 		pass(5 * time.Second)
 		generation(t, h.fresh(t, s, session.Need{}), 2)
 		count(t, "refreshes", h.provider.refreshes(), 2)
+	})
+}
+
+// What was granted but never verified is revoked with the session, whether the sign-out comes after it or while it is on its way.
+func TestASignOutRevokesWhatIsInDoubt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t)
+		s, b := h.signIn(t)
+		pass(2 * time.Hour)
+		h.provider.doubt = true
+		_, err := h.Fresh(t.Context(), s, session.Need{})
+		unavailable(t, err)
+		h.End(t.Context(), h.load(t, b))
+		if !slices.Contains(h.provider.revoked, "refresh-2") {
+			t.Errorf("revoked %v, want the token in doubt", h.provider.revoked)
+		}
+	})
+}
+
+// An old copy of a cookie came by after the idle time-out, and the session that had slid on ended with it.
+func TestAnIdleCopyOfACookieDoesNotEndTheSessionThatSlidOn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHouse(t, func(c *session.Config) { c.IdleTimeout = 10 * time.Minute })
+		s, b := h.signIn(t)
+		old := b.header()
+		pass(8 * time.Minute)
+		slid, changed := h.Slide(t.Context(), s)
+		if !changed {
+			t.Fatal("the session did not slide")
+		}
+		h.write(t, b, slid)
+		pass(4 * time.Minute)
+		_, err := h.Load(t.Context(), old)
+		ended(t, err, session.ReasonIdle)
+		h.load(t, b)
 	})
 }

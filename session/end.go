@@ -58,6 +58,9 @@ func (m *Manager) revokeFirst(ctx context.Context, s *Session, done chan<- struc
 	newest = s
 	defer m.caught(ctx, "a revocation", &err)
 	newest = m.newest(ctx, s)
+	if d, ok := m.inDoubt(ctx, newest); ok {
+		newest = d.newer // granted, if not verified: it must not outlive the session either
+	}
 	return newest, m.c.Provider.Revoke(ctx, newest.Tokens.RefreshToken)
 }
 
@@ -84,30 +87,35 @@ func (m *Manager) revokeAgain(ctx context.Context, s *Session, err error) {
 
 // markEnded leaves the record that refuses the session's cookies for as long as they could still be brought.
 func (m *Manager) markEnded(ctx context.Context, s *Session, why Reason) {
-	m.leaveMark(ctx, s, mark{reason: why, upTo: math.MaxUint32}, s.Started.Add(m.c.MaxAge).Sub(m.c.Now()))
+	m.leaveMark(ctx, s, mark{reason: why, upTo: math.MaxUint32}, kv.Any)
 }
 
 // markRefused does so for the forms of the session whose refresh token was refused: a newer form may live, in another replica or
-// in the browser, and is not touched. A day is enough: after that the provider is asked again.
+// in the browser, and is not touched. It never takes the place of a stronger mark, also not of one that is made at the same moment.
 func (m *Manager) markRefused(ctx context.Context, s *Session) {
-	if m.revoked(ctx, s) != nil {
-		return // a stronger mark stands there
+	e, err := m.c.Store.Get(ctx, s.endedKey)
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return // the failed record refuses for now
 	}
-	left := s.Started.Add(m.c.MaxAge).Sub(m.c.Now())
-	m.leaveMark(ctx, s, mark{reason: ReasonRefused, upTo: s.Generation}, min(left, 24*time.Hour))
+	if k, ok := readMark(e.Value); ok && k.upTo >= s.Generation {
+		return
+	}
+	m.leaveMark(ctx, s, mark{reason: ReasonRefused, upTo: s.Generation}, e.Version)
 }
 
 // leaveMark keeps the mark here too when the store does not take it, so that at least this process refuses.
-func (m *Manager) leaveMark(ctx context.Context, s *Session, k mark, left time.Duration) {
+func (m *Manager) leaveMark(ctx context.Context, s *Session, k mark, over kv.Version) {
+	left := s.Started.Add(m.c.MaxAge).Sub(m.c.Now())
 	if left <= 0 {
 		return
 	}
-	w := kv.Write{Key: s.endedKey, Value: k.bytes(), TTL: min(left+time.Minute, kv.MaxTTL), If: kv.Any}
+	w := kv.Write{Key: s.endedKey, Value: k.bytes(), TTL: min(left+time.Minute, kv.MaxTTL), If: over}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.t.Call) // an ended session stays ended if the browser hangs up
 	defer cancel()
-	if _, err := m.c.Store.Put(ctx, w); err != nil {
+	if _, err := m.c.Store.Put(ctx, w); err != nil && !errors.Is(err, kv.ErrConflict) {
 		m.c.Observe(Event{Kind: EventRevocationBlind})
 		m.c.Logger.WarnContext(ctx, "the cache did not take a sign-out: other replicas accept the old cookie until its token runs out", "error", err)
+		w.If = kv.Any
 		if _, err := m.local.Put(ctx, w); err != nil {
 			m.c.Logger.ErrorContext(ctx, "a sign-out could not be recorded", "error", err)
 		}

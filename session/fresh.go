@@ -110,7 +110,7 @@ func (m *Manager) await(ctx context.Context, s *Session) (*Session, error) {
 			if newest := m.newest(ctx, s); newest.Generation > s.Generation {
 				return newest, nil
 			}
-			return nil, &Unavailable{RetryAfter: wait, Cause: errors.New("it asked to be left alone")}
+			return nil, &Unavailable{RetryAfter: wait, Cause: errors.New("it failed a moment ago, or asked to be left alone")}
 		}
 	}
 	m.running.add() // here, and not in the flight: a process that stops must know of it before it runs

@@ -74,15 +74,10 @@ func (m *Manager) alive(ctx context.Context, s *Session) error {
 	if s.Tokens.RefreshToken == "" && !now.Before(s.Tokens.Expires) {
 		return &Ended{Reason: ReasonNoRefresh}
 	}
-	if err := m.revoked(ctx, s); err != nil {
-		return err
-	}
 	if m.c.IdleTimeout > 0 && !now.Before(s.Seen.Add(m.c.IdleTimeout)) {
-		m.markEnded(ctx, s, ReasonIdle) // once: from now on the mark says it
-		m.revokeNewest(ctx, s)
-		return &Ended{Reason: ReasonIdle}
+		return &Ended{Reason: ReasonIdle} // this copy only: the browser may hold one that was seen since
 	}
-	return nil
+	return m.revoked(ctx, s)
 }
 
 // revoked asks for the revocation record: first here, where it is put when the store does not take it, then in the store.

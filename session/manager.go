@@ -14,7 +14,7 @@ import (
 	"vestibule/kv"
 )
 
-// Provider is what a session needs of the OAuth provider. Both calls are bounded by the context they are given.
+// Provider is what a session needs of the OAuth provider. All calls are bounded by the context they are given.
 type Provider interface {
 	// Refresh spends the refresh token of the session. It answers ErrRefused, ErrUntrusted or *Unavailable; any other
 	// error counts as *Unavailable. Tokens without RefreshToken keep the old one. Tokens that come with *Unavailable were
@@ -70,7 +70,7 @@ type Timing struct {
 // Event is one thing that happened.
 type Event struct {
 	Kind    EventKind
-	Outcome string // of a refresh: refreshed, adopted, refused, untrusted, unavailable
+	Outcome string // of a refresh: refreshed, adopted, unavailable, or the Reason why the session was over
 	Bytes   int    // of a cookie written: names and values
 }
 

@@ -39,7 +39,7 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
 		}, []string{"route"}),
 		refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "vestibule_refreshes_total", Help: "Ends of refresh flights: refreshed, adopted (made elsewhere), refused, untrusted, unavailable.",
+			Name: "vestibule_refreshes_total", Help: "Ends of refresh flights: refreshed, adopted (made elsewhere), unavailable, or why the session was over (refused, untrusted, signed_out, ...).",
 		}, []string{"outcome"}),
 		degraded: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vestibule_cache_degraded_total", Help: "What was done without the cache: a refresh coordinated in this process alone, a revocation not seen or not recorded.",
