@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 PACKAGES ?= ./...
 BUILD := e2e/.build
 
-.PHONY: help run build setup test lint fmt-check generated-check vet staticcheck go-test browser-test generate fuzz bench vuln clean
+.PHONY: help run build setup test lint fmt-check generated-check vet staticcheck go-test browser-test signed-out-cost generate fuzz bench vuln clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-15s %s\n' "$$name" "$$what"; done
@@ -29,12 +29,13 @@ test: setup ## everything: lint, generated files, Go tests with the race detecto
 	@$(MAKE) lint
 	@$(MAKE) go-test
 	@$(MAKE) browser-test
+	@$(MAKE) signed-out-cost
 
 lint: fmt-check generated-check vet staticcheck ## formatting, generated files, go vet, staticcheck
 
 fmt-check:
 	@echo "== gofmt"
-	@unformatted=$$(find . -name '*.go' -not -path './e2e/node_modules/*' -print0 | xargs -0 gofmt -l); \
+	@unformatted=$$(find . -name '*.go' -not -path '*/node_modules/*' -print0 | xargs -0 gofmt -l); \
 	if [[ -n $$unformatted ]]; then printf 'not formatted, run gofmt -w on:\n%s\n' "$$unformatted"; exit 1; fi
 
 # Each template is generated anew beside what is committed; nothing is written. docs/configuration.md is compared by a Go test.
@@ -44,10 +45,10 @@ generated-check:
 	while IFS= read -r -d '' template; do \
 		go tool templ generate -log-level error -f "$$template" -stdout > $(BUILD)/generated.go; \
 		cmp -s $(BUILD)/generated.go "$${template%.templ}_templ.go" || stale+=" $$template"; \
-	done < <(find . -name '*.templ' -not -path './e2e/node_modules/*' -print0); \
+	done < <(find . -name '*.templ' -not -path '*/node_modules/*' -print0); \
 	while IFS= read -r -d '' generated; do \
 		[[ -f $${generated%_templ.go}.templ ]] || stale+=" $$generated"; \
-	done < <(find . -name '*_templ.go' -not -path './e2e/node_modules/*' -print0); \
+	done < <(find . -name '*_templ.go' -not -path '*/node_modules/*' -print0); \
 	rm -f $(BUILD)/generated.go; \
 	if [[ -n $$stale ]]; then echo "stale, run \"make generate\":$$stale"; exit 1; fi
 
@@ -63,9 +64,13 @@ go-test: ## the Go tests alone, with the race detector; PACKAGES=./session/... f
 	@echo "== go test -race (minutes on a cold cache)"
 	@./e2e/gotest.sh $(PACKAGES)
 
-browser-test: setup ## the browser tests alone; pictures of every page are left in e2e/screenshots
-	@echo "== browser tests (Chromium; a minute or two)"
+browser-test: setup ## the browser tests alone, a real Next.js application among them; pictures are left in e2e/screenshots
+	@echo "== browser tests (Chromium, Next.js, nginx, Caddy; some minutes)"
 	@npm --prefix e2e test --silent </dev/null
+
+signed-out-cost: ## what a signed-out tab costs: its 401 beside a bare handler, which it may cost twice (bench has the rest)
+	@echo "== what a 401 costs (wrk; half a minute)"
+	@./bench/run.sh -only signed-out -round 2s
 
 generate: ## write the generated files anew: templ's Go code, docs/configuration.md
 	go tool templ generate
@@ -93,4 +98,4 @@ vuln: ## known vulnerabilities in what is built, where govulncheck can be had
 	esac
 
 clean: ## remove what the targets made
-	rm -rf vestibule $(BUILD) e2e/node_modules e2e/screenshots
+	rm -rf vestibule $(BUILD) e2e/node_modules e2e/screenshots e2e/nextapp/node_modules e2e/nextapp/.next

@@ -97,26 +97,29 @@ func isIn(name string, roots ...string) bool {
 // share stands below both, and what joins them stands above.
 func layers() map[string][]string {
 	return map[string][]string{
-		"secret":      nil,
-		"kv":          nil,
-		"static":      nil,
-		"views":       {"static"},
-		"config":      {"secret"},
-		"idp":         {"secret", "kv"},
-		"idp/cognito": {"secret", "kv"},
-		"idp/devidp":  nil,
-		"session":     {"secret", "kv"},
-		"machine":     {"secret", "kv"},
-		"upstream":    {"secret", "kv"},
-		"handlers":    {"session", "machine", "upstream", "idp", "views", "kv", "secret"},
-		"web":         {"handlers", "session", "machine", "upstream", "idp", "views", "kv", "secret", "static"},
-		"cmd":         {"config", "web", "handlers", "session", "machine", "upstream", "idp", "views", "static", "kv", "secret"},
-		"e2e":         nil,
-		"bench":       {"config", "web", "handlers", "session", "machine", "upstream", "idp", "views", "static", "kv", "secret"},
-		"kv/kvtest":   {"kv"},
-		"kv/redis":    {"kv", "secret"},
-		"kv/dynamodb": {"kv", "secret"},
-		"kv/momento":  {"kv", "secret"},
+		"secret":             nil,
+		"kv":                 nil,
+		"static":             nil,
+		"views":              {"static"},
+		"config":             {"secret"},
+		"idp":                {"secret", "kv"},
+		"idp/cognito":        {"secret", "kv"},
+		"loopback":           nil,
+		"lab":                {"loopback"},
+		"idp/devidp":         {"loopback"},
+		"session":            {"secret", "kv"},
+		"machine":            {"secret", "kv"},
+		"upstream":           {"secret", "kv"},
+		"upstream/eventsdev": {"loopback"},
+		"handlers":           {"session", "machine", "upstream", "idp", "views", "kv", "secret"},
+		"web":                {"handlers", "session", "machine", "upstream", "idp", "views", "kv", "secret", "static"},
+		"cmd":                {"config", "web", "handlers", "session", "machine", "upstream", "idp", "views", "static", "kv", "secret", "loopback", "lab"},
+		"e2e":                {"idp/devidp", "upstream/eventsdev", "loopback"},
+		"bench":              {"config", "web", "handlers", "session", "machine", "upstream", "idp", "views", "static", "kv", "secret"},
+		"kv/kvtest":          {"kv"},
+		"kv/redis":           {"kv", "secret"},
+		"kv/dynamodb":        {"kv", "secret"},
+		"kv/momento":         {"kv", "secret"},
 	}
 }
 
@@ -144,7 +147,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		}
 		for _, imported := range imports(p.code) {
 			target, is := ours(imported)
-			if !is || isIn(target, own) && !isIn(target, "idp/devidp") {
+			if !is || isIn(target, own) && !isIn(target, "idp/devidp", "upstream/eventsdev") {
 				continue
 			}
 			if !isIn(target, layers()[own]...) {
@@ -171,15 +174,20 @@ func TestEachFrameworkHasItsPlace(t *testing.T) {
 		"github.com/labstack/":                                         {"handlers", "web", "bench/bare"}, // the last is what benchmarks compare with
 		"github.com/gorilla/":                                          {"session"},
 		"github.com/coreos/go-oidc":                                    {"idp"},
-		"golang.org/x/oauth2":                                          {"idp"},
-		"github.com/go-jose/":                                          {"idp", "idp/devidp"}, // the second signs on its own, or it would share our mistakes
-		"github.com/a-h/templ":                                         {"views", "handlers"},
-		"github.com/nicksnyder/go-i18n":                                {"views"},
+		"golang.org/x/oauth2":                                          {"idp", "e2e/machine/service"},              // the last stands for other people's services
+		"github.com/go-jose/":                                          {"idp", "idp/devidp", "upstream/eventsdev"}, // the last two stand for AWS's side and must not share our mistakes
+		"github.com/coder/websocket":                                   {"upstream", "upstream/eventsdev"},
+		"github.com/mileusna/useragent":                                {"handlers"},
+		"github.com/a-h/templ":                                         {"views", "handlers", "idp/devidp"},
 		"github.com/prometheus/":                                       {"web"},
 		"github.com/klauspost/":                                        {"session"},
 		"github.com/goccy/go-yaml":                                     {"config"},
 		"github.com/rogpeppe/":                                         {},
 		"github.com/redis/":                                            {"kv/redis"},
+		"github.com/sony/gobreaker":                                    {"kv"},
+		"github.com/VictoriaMetrics/fastcache":                         {"machine"},
+		"golang.org/x/time":                                            {"machine"},
+		"golang.org/x/term":                                            {"cmd/vestibule"},
 		"github.com/momentohq/":                                        {"kv/momento"},
 		"github.com/aws/aws-sdk-go-v2/config":                          {"secret", "kv/dynamodb", "idp/cognito"},
 		"github.com/aws/aws-sdk-go-v2/service/secretsmanager":          {"secret"},
@@ -211,7 +219,7 @@ func TestDevidpSharesNothingWithWhatItTests(t *testing.T) {
 		t.Fatal("there is no idp/devidp")
 	}
 	for _, imported := range imports(slices.Concat(p.code, p.tests)) {
-		if target, is := ours(imported); is && target != "idp/devidp" {
+		if target, is := ours(imported); is && target != "idp/devidp" && target != "loopback" { // idp does not listen
 			t.Errorf("idp/devidp imports %s: a provider that shares code with its client shares its mistakes, and no test would find them", imported)
 		}
 		if strings.HasPrefix(imported, "golang.org/x/oauth2") || strings.HasPrefix(imported, "github.com/coreos/go-oidc") {
@@ -220,14 +228,21 @@ func TestDevidpSharesNothingWithWhatItTests(t *testing.T) {
 	}
 }
 
-// The demo's provider keeps passwords readable and lies on request. It must not come near what serves.
-func TestOnlyTheDemoImportsDevidp(t *testing.T) {
+// The demo's provider keeps passwords readable and lies on request, its event server forgets everything and can be cut by
+// anybody on the machine. The laboratory kills what it is handed. None of them must come near what serves.
+func TestOnlyTheDemoAndTheLaboratoryImportDevelopmentServers(t *testing.T) {
 	h := read(t)
 	for name, p := range h.packages {
 		for _, file := range p.code {
 			at := path.Base(h.fset.Position(file.Package).Filename)
-			if slices.Contains(imports([]*ast.File{file}), module+"/idp/devidp") && !(isIn(name, "cmd/vestibule") && strings.HasPrefix(at, "demo")) && !isIn(name, "bench", "e2e") {
-				t.Errorf("%s/%s imports idp/devidp: serve must have no way to it", name, at)
+			demo := isIn(name, "cmd/vestibule") && (strings.HasPrefix(at, "demo") || strings.HasPrefix(at, "simulate"))
+			if demo || isIn(name, "bench", "e2e") {
+				continue
+			}
+			for _, imported := range imports([]*ast.File{file}) {
+				if target, is := ours(imported); is && isIn(target, "idp/devidp", "upstream/eventsdev", "lab") {
+					t.Errorf("%s/%s imports %s: serve must have no way to it", name, at, target)
+				}
 			}
 		}
 	}

@@ -1,4 +1,4 @@
--- Asks for the token with each cookie of a file in turn; an empty file: without a cookie.
+-- Asks for a path with each cookie of a file in turn; an empty file: without a cookie.
 local requests = {}
 local at = 0
 
@@ -7,11 +7,11 @@ function init(args)
   for line in io.lines(args[1]) do
     if #line > 0 then
       headers["Cookie"] = line
-      requests[#requests + 1] = wrk.format("GET", "/api/cognito-token", headers)
+      requests[#requests + 1] = wrk.format("GET", args[2], headers)
     end
   end
   if #requests == 0 then
-    requests[1] = wrk.format("GET", "/api/cognito-token")
+    requests[1] = wrk.format("GET", args[2])
   end
 end
 

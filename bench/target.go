@@ -13,7 +13,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"vestibule/idp/devidp"
@@ -32,12 +34,16 @@ type target struct {
 	started time.Duration // from exec to the first answer
 }
 
-// cpu is the processor time that the process has used: the scheduler's own count of nanoseconds, over all threads. The coarser
+// cpu is the processor time that the process and its children have used: the scheduler's own count of nanoseconds, over all threads. The coarser
 // count in /proc/PID/stat samples a hundred times a second, and is off by a fifth on a virtual machine.
 func (t *target) cpu() (time.Duration, error) {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", t.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+	var threads []string
+	for _, pid := range t.processes() {
+		of, err := filepath.Glob("/proc/" + pid + "/task/*/schedstat")
+		if err != nil {
+			return 0, err
+		}
+		threads = append(threads, of...)
 	}
 	var sum time.Duration
 	for _, thread := range threads {
@@ -55,6 +61,24 @@ func (t *target) cpu() (time.Duration, error) {
 		return 0, errors.New("the kernel counts no processor time per thread (schedstat)")
 	}
 	return sum, nil
+}
+
+// processes are the process and its children.
+func (t *target) processes() []string {
+	pid := strconv.Itoa(t.cmd.Process.Pid)
+	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	if err != nil {
+		return []string{pid} // it has ended: what is asked next says so
+	}
+	return append([]string{pid}, strings.Fields(string(children))...)
+}
+
+// stop asks the process to end, so that it ends its children, and makes it if it does not.
+func (t *target) stop() {
+	_ = t.cmd.Process.Signal(syscall.SIGTERM)
+	last := time.AfterFunc(10*time.Second, func() { _ = t.cmd.Process.Kill() })
+	defer last.Stop()
+	_ = t.cmd.Wait()
 }
 
 // memory is the resident set in MB.
@@ -83,15 +107,15 @@ type stage struct {
 	dir                      string
 	provider                 *devidp.Server
 	bare, vestibule          *target
+	machine                  machineStage
 	cookies                  []string // Cookie headers of one session, each sealed anew
 	cookieBytes, storedBytes int
 }
 
 func (s *stage) close() {
-	for _, t := range []*target{s.bare, s.vestibule} {
+	for _, t := range []*target{s.bare, s.vestibule, s.machine.bare, s.machine.nginx, s.machine.vestibule} {
 		if t != nil {
-			_ = t.cmd.Process.Kill()
-			_ = t.cmd.Wait()
+			t.stop()
 		}
 	}
 	if s.provider != nil {
@@ -141,17 +165,21 @@ func (s *stage) set(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sign in: %w", err)
 	}
-	s.bare, err = s.startBare(ctx, token)
-	return err
+	if s.bare, err = s.startBare(ctx, token); err != nil {
+		return err
+	}
+	return s.setMachine(ctx)
 }
 
-func (s *stage) startVestibule(ctx context.Context, address, key string) (*target, error) {
+// startVestibule starts the built binary; settings are further variables of its environment.
+func (s *stage) startVestibule(ctx context.Context, address, key string, settings ...string) (*target, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.dir, "vestibule"), "serve")
 	cmd.Env = append(os.Environ(),
 		"VESTIBULE_LISTEN="+address, "VESTIBULE_ADMIN_LISTEN=", "VESTIBULE_PUBLIC_URL=http://"+address,
 		"VESTIBULE_PROVIDER_ISSUER="+s.provider.Issuer(), "VESTIBULE_PROVIDER_CLIENT_ID="+s.provider.ClientID(),
 		"VESTIBULE_PROVIDER_CLIENT_SECRET="+s.provider.ClientSecret(), "VESTIBULE_SESSION_KEYS="+key)
-	logFile, err := os.Create(filepath.Join(s.dir, "vestibule.log"))
+	cmd.Env = append(cmd.Env, settings...)
+	logFile, err := os.CreateTemp(s.dir, "vestibule-*.log")
 	if err != nil {
 		return nil, err
 	}
@@ -181,8 +209,8 @@ func (s *stage) startVestibule(ctx context.Context, address, key string) (*targe
 	}
 }
 
-func (s *stage) startBare(ctx context.Context, body string) (*target, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(s.dir, "bare"))
+func (s *stage) startBare(ctx context.Context, body string, args ...string) (*target, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.dir, "bare"), args...)
 	cmd.Stdin = strings.NewReader(body)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -215,7 +243,7 @@ func (s *stage) signIn(ctx context.Context, public, key string) (token string, e
 	if _, _, err := fetch(client, back); err != nil {
 		return "", err
 	}
-	answer, body, err := fetch(client, public+"/api/cognito-token")
+	answer, body, err := fetch(client, public+tokenPath)
 	if err != nil || answer.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("the token answer is %v: %w", answer.Status, err)
 	}

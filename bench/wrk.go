@@ -15,6 +15,9 @@ import (
 //go:embed load.lua
 var script []byte
 
+//go:embed machine.lua
+var machineScript []byte
+
 // result is one round.
 type result struct {
 	cpu      float64 // µs of the server's processor time per request
@@ -30,7 +33,11 @@ func fire(ctx context.Context, o options, l *load) (result, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	lua, cookies := filepath.Join(dir, "load.lua"), filepath.Join(dir, "cookies")
-	if err := os.WriteFile(lua, script, 0o600); err != nil {
+	use, args := script, []string{cookies, l.path}
+	if l.post != nil {
+		use, args = machineScript, []string{l.post.authorization, l.post.body, strconv.Itoa(l.pause)}
+	}
+	if err := os.WriteFile(lua, use, 0o600); err != nil {
 		return result{}, err
 	}
 	if err := os.WriteFile(cookies, []byte(strings.Join(l.cookies, "\n")), 0o600); err != nil {
@@ -40,8 +47,8 @@ func fire(ctx context.Context, o options, l *load) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	wrk := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(o.connections), "-d"+strconv.Itoa(int(o.round/time.Second))+"s",
-		"-s", lua, l.target.url, "--", cookies)
+	wrk := exec.CommandContext(ctx, "wrk", append([]string{"-t1", "-c" + strconv.Itoa(o.connections),
+		"-d" + strconv.Itoa(int(o.round/time.Second)) + "s", "-s", lua, l.target.url, "--"}, args...)...)
 	out, err := wrk.CombinedOutput()
 	if err != nil {
 		return result{}, fmt.Errorf("wrk: %w: %s", err, out)

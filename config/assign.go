@@ -23,6 +23,8 @@ func assign(field any, n node) Faults {
 		return assignText((*string)(f), n)
 	case *bool:
 		return assignBool(f, n)
+	case *int:
+		return assignInt(f, n)
 	case *time.Duration:
 		return assignDuration(f, n)
 	case *[]string:
@@ -60,6 +62,15 @@ func assignBool(f *bool, n node) Faults {
 		return fault("is neither true nor false", "write true or false")
 	}
 	*f = b
+	return nil
+}
+
+func assignInt(f *int, n node) Faults {
+	i, err := strconv.Atoi(n.text)
+	if n.kind != scalar || err != nil {
+		return fault("is not a whole number", "write digits alone, such as 100")
+	}
+	*f = i
 	return nil
 }
 
@@ -157,7 +168,10 @@ func assignClient(c *MachineClient, n node) Faults {
 	if n.kind != mapping {
 		return fault("wants names with values", "give id, secret and scopes")
 	}
-	fields := map[string]any{"id": &c.ID, "secret": &c.Secret, "scopes": &c.Scopes}
+	fields := map[string]any{
+		"id": &c.ID, "secret": &c.Secret, "scopes": &c.Scopes, "params": &c.Params,
+		"upstream_id": &c.UpstreamID, "upstream_secret": &c.UpstreamSecret,
+	}
 	known := slices.Sorted(maps.Keys(fields))
 	var faults Faults
 	for _, m := range n.members {

@@ -14,12 +14,7 @@ type unavailable struct {
 // row.
 func notYet(c *Config) []unavailable {
 	return []unavailable{
-		{"session.mode", "server", given(c.Session.Mode == "server", `"server"`), `use "cookie"`},
-		{"cache.url", "all but memory:", cacheKind(c.Cache.URL), `use "memory:"`},
-		{"app.url", "any value", given(c.App.URL != "", "an application behind Vestibule"), "leave it out, and run Vestibule beside the application"},
-		{"session.adopt_amplify", "true", given(c.Session.AdoptAmplify, `"true"`), "leave it out: people sign in once more"},
-		{"machine.enabled", "true", given(c.Machine.Enabled, `"true"`), "leave it out"},
-		{"machine.clients", "any value", given(len(c.Machine.Clients) > 0, "a list of clients"), "leave it out"},
+		{"cache.url", "momento:", cacheKind(c.Cache.URL.Reference()), `use "memory:", a redis:// or a dynamodb:// URL`},
 	}
 }
 
@@ -32,18 +27,10 @@ func (c *checker) available() {
 	}
 }
 
-func given(is bool, what string) string {
-	if is {
-		return what
-	}
-	return ""
-}
-
-// cacheKind is the quoted scheme of a cache that lies outside the process.
+// cacheKind is the quoted scheme of a cache that this version knows by name only.
 func cacheKind(url string) string {
 	scheme, _, _ := strings.Cut(url, ":")
-	switch scheme {
-	case "redis", "rediss", "dynamodb", "momento":
+	if scheme == "momento" {
 		return `"` + scheme + `"`
 	}
 	return ""

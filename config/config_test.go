@@ -101,11 +101,24 @@ func TestDefaults(t *testing.T) {
 		},
 		Token:   config.Token{Path: "/api/cognito-token", RefreshBefore: 5 * time.Minute},
 		Cache:   config.Cache{URL: "memory:"},
-		Machine: config.Machine{MinTTL: time.Minute},
+		Machine: config.Machine{MinTTL: time.Minute, Rate: 100, ClientRate: 20, Memory: 64},
 		Log:     config.Log{Level: "info"},
 	}
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("got  %#v\nwant %#v", *c, want)
+	}
+}
+
+// What a reference leads to is nothing that this package reads.
+func TestACacheURLIsASecretOrAReference(t *testing.T) {
+	for _, text := range []string{"redis://:hunter2@cache", "rediss://u:hunter2@a,b/3?cluster=true", "env:hunter2", "file:/hunter2", "awssm:hunter2#url"} {
+		c := load(t, source(with("VESTIBULE_CACHE_URL", text), ""))
+		if got := c.Cache.URL.Reference(); got != text {
+			t.Errorf("got %q, want %q", got, text)
+		}
+		if shown := fmt.Sprintf("%v %+v %#v", c, *c, c.Cache); strings.Contains(shown, "hunter2") {
+			t.Errorf("printed: %s", shown)
+		}
 	}
 }
 

@@ -22,6 +22,20 @@ func (c *Config) BasePath() string { return c.Public().Path }
 // Secure reports whether browsers reach us by https, so that cookies are Secure.
 func (c *Config) Secure() bool { return c.Public().Scheme == "https" }
 
+// Application is app.url parsed; nil when it is not set or faulty.
+func (c *Config) Application() *url.URL {
+	u, err := parseURL(c.App.URL)
+	if c.App.URL == "" || err != nil {
+		return nil
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}
+}
+
+// AmplifyCookieDomain is session.amplify_domain in lower case, without the leading dot that browsers pass over.
+func (c *Config) AmplifyCookieDomain() string {
+	return strings.ToLower(strings.TrimPrefix(c.Session.AmplifyDomain, "."))
+}
+
 // CookieName is session.cookie_name or, where it is not set, __Host-vestibule with https
 // and vestibule with http.
 func (c *Config) CookieName() string {

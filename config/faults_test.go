@@ -56,6 +56,9 @@ func TestFaultsOfValues(t *testing.T) {
 		"an unknown logout":           {set: []string{"PROVIDER_LOGOUT", "x"}, want: []string{`provider.logout: "x" is not a choice`}},
 		"one endpoint of three":       {set: []string{"PROVIDER_TOKEN_ENDPOINT", "https://x.example/t"}, want: []string{"provider.authorization_endpoint: is missing", "provider.jwks_uri: is missing"}, hint: "together"},
 		"an endpoint over http":       {set: []string{"PROVIDER_REVOCATION_ENDPOINT", "http://x.example/r"}, want: []string{"provider.revocation_endpoint: must use https: only a loopback host may use http"}},
+		// admin
+		"a short admin token":       {set: []string{"ADMIN_TOKEN", strings.Repeat("x", 31)}, want: []string{"admin.token: is shorter than 32 characters"}, hint: `run "vestibule keygen"`},
+		"an admin token for nobody": {set: []string{"ADMIN_TOKEN", "env:TOKEN", "ADMIN_LISTEN", ""}, want: []string{"admin.token: is set, but admin_listen is empty"}},
 		// session
 		"a short key":              {set: []string{"SESSION_KEYS", key1 + "," + short}, want: []string{"session.keys: key 2 is 16 bytes, want 32"}, hint: `run "vestibule keygen"`},
 		"faulty keys among others": {set: []string{"SESSION_KEYS", "env:A," + key1 + ",x," + key1}, want: []string{"session.keys: key 3 is not standard base64", "session.keys: key 4 repeats key 2"}},
@@ -81,9 +84,14 @@ func TestFaultsOfValues(t *testing.T) {
 		// neighbours
 		"a network that is none":       {set: []string{"TRUSTED_PROXIES", "10.0.0.0/8,proxy"}, want: []string{"trusted_proxies: item 2 is neither an address nor a network"}},
 		"an IPv4 network in IPv6 form": {set: []string{"TRUSTED_PROXIES", "::ffff:10.0.0.0/104"}, want: []string{"trusted_proxies: item 1 is an IPv4 address in IPv6 form"}},
-		"an application that is none":  {set: []string{"APP_URL", "localhost:3000"}, want: []string{"app.url: is not an absolute http or https URL", "app.url: an application behind Vestibule is not available in this version"}},
+		"an application that is none":  {set: []string{"APP_URL", "localhost:3000"}, want: []string{"app.url: is not an absolute http or https URL"}, hint: "such as http://127.0.0.1:3000"},
+		"an application with a path":   {set: []string{"APP_URL", "http://next:3000/app"}, want: []string{"app.url: has more than a host and a port"}},
+		"an application at our place":  {set: []string{"APP_URL", "https://APP.example.com:443", "PUBLIC_URL", "https://app.example.com"}, want: []string{"app.url: is public_url itself: requests would go round in circles"}, hint: "where the application listens"},
 		"a cache of an unknown kind":   {set: []string{"CACHE_URL", "memcached://u:hunter2@x"}, want: []string{"cache.url: has no scheme we know"}},
 		"a memory cache with a host":   {set: []string{"CACHE_URL", "memory://x"}, want: []string{"cache.url: says more than memory: takes"}},
+		"a domain not above us":        {set: []string{"PUBLIC_URL", "https://app.example.com", "SESSION_AMPLIFY_DOMAIN", "other.example.com"}, want: []string{"session.amplify_domain: is neither the host of public_url nor a domain above it"}, hint: "as it stands in runtimeOptions.cookies.domain"},
+		"a domain that ends as we do":  {set: []string{"PUBLIC_URL", "https://app.example.com", "SESSION_AMPLIFY_DOMAIN", "pp.example.com"}, want: []string{"session.amplify_domain: is neither the host of public_url nor a domain above it"}},
+		"a domain with an attribute":   {set: []string{"PUBLIC_URL", "https://app.example.com", "SESSION_AMPLIFY_DOMAIN", "example.com; x"}, want: []string{"session.amplify_domain: is neither the host of public_url nor a domain above it"}},
 		// pages and log
 		"a colour that is none":        {set: []string{"BRAND_ACCENT", "red"}, want: []string{"brand.accent: is not a colour"}},
 		"a colour of five digits":      {set: []string{"BRAND_ACCENT", "#12345"}, want: []string{"brand.accent: is not a colour"}},
@@ -96,12 +104,14 @@ func TestFaultsOfValues(t *testing.T) {
 		"an unknown level":             {set: []string{"LOG_LEVEL", "trace"}, want: []string{`log.level: "trace" is not a choice`}},
 		"an unknown format":            {set: []string{"LOG_FORMAT", "xml"}, want: []string{`log.format: "xml" is not a choice`}, hint: "use text, json"},
 		"a machine token URL off http": {set: []string{"MACHINE_TOKEN_URL", "http://x.example"}, want: []string{"machine.token_url: must use https: only a loopback host may use http"}},
+		"a rate that is no number":     {set: []string{"MACHINE_RATE", "1/s"}, want: []string{"machine.rate: is not a whole number"}},
+		"a rate of zero":               {set: []string{"MACHINE_CLIENT_RATE", "0"}, want: []string{"machine.client_rate: must be more than zero"}},
+		"a rate beyond everybody's":    {set: []string{"MACHINE_RATE", "100001"}, want: []string{"machine.rate: is over 100000"}},
+		"one client for all":           {set: []string{"MACHINE_RATE", "10"}, want: []string{"machine.client_rate: is more than machine.rate"}},
+		"memory for nothing":           {set: []string{"MACHINE_MEMORY", "63"}, want: []string{"machine.memory: is not between 64 and 1048576"}},
 		// not served yet
-		"server mode":      {set: []string{"SESSION_MODE", "server"}, want: []string{`session.mode: "server" is not available in this version`}, hint: `use "cookie"`},
-		"a Redis cache":    {set: []string{"CACHE_URL", "rediss://u:hunter2@x"}, want: []string{`cache.url: "rediss" is not available in this version`}, hint: `use "memory:"`},
-		"adopting Amplify": {set: []string{"SESSION_ADOPT_AMPLIFY", "true"}, want: []string{`session.adopt_amplify: "true" is not available in this version`}},
-		"machine tokens":   {set: []string{"MACHINE_ENABLED", "true"}, want: []string{`machine.enabled: "true" is not available in this version`}},
-		"machine clients":  {set: []string{"MACHINE_CLIENTS", "x"}, want: []string{"machine.clients: is set in the file only"}, hint: "move it"},
+		"a Momento cache": {set: []string{"CACHE_URL", "momento://hunter2"}, want: []string{`cache.url: "momento" is not available in this version`}, hint: `use "memory:"`},
+		"machine clients": {set: []string{"MACHINE_CLIENTS", "x"}, want: []string{"machine.clients: is set in the file only"}, hint: "move it"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +158,7 @@ func TestFaultsOfAddresses(t *testing.T) {
 		"an empty query":            {"https://app.example.com?", "has a query", "is more than an origin"},
 		"a fragment":                {"https://app.example.com#x", "has a fragment", "has a fragment"},
 		"an empty fragment":         {"https://app.example.com#", "has a fragment", "has a fragment"},
-		"a wildcard":                {"https://*.example.com", plain, plain},
+		"a wildcard":                {"https://*.example.com", plain, "holds a wildcard, which is not supported"},
 		"an international name":     {"https://bücher.example", plain, plain},
 		"an IPv4 in short form":     {"https://127.1", plain, plain},
 		"an IPv4 in hex":            {"https://0x7f.0x1", plain, plain},
@@ -252,11 +262,12 @@ func TestFaultsOfMachineClients(t *testing.T) {
 	_, faults = config.Load(source(minimal(), `
 machine:
   clients:
-    - {id: a, secret: hunter2, scopes: [x, y]}
+    - {id: a, secret: hunter2hunter2hunter2, scopes: [x, y]}
     - {id: a, secret: env:B}
     - {secrets: hunter2}
     - {id: c, secret: [hunter2]}
     - hunter2
+    - {id: d, secret: hunter2hunter2, scopes: ['x y'], params: {audience: a, scope: b}, upstream_id: e}
 `))
 	want := []string{
 		"machine.clients[2].secrets: is not a known key, or is set twice",
@@ -267,15 +278,24 @@ machine:
 		"machine.clients[2].secret: is required",
 		"machine.clients[4].id: is required",
 		"machine.clients[4].secret: is required",
+		"machine.clients[5].secret: is shorter than 16 bytes",
+		"machine.clients[5].scopes: item 1 is not a scope",
+		"machine.clients[5].params: scope is not yours to set",
+		"machine.clients[5].upstream_id: and upstream_secret go together",
 	}
 	if got := texts(faults); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	c, faults := config.Load(source(minimal(), "machine: {clients: [{id: a, secret: env:B, scopes: 'x,y'}]}"))
-	if want := []string{"machine.clients: a list of clients is not available in this version"}; !slices.Equal(texts(faults), want) {
-		t.Errorf("got %q, want %q", texts(faults), want)
+	_, faults = config.Load(source(minimal(), "machine: {clients: [{id: a, secret: env:B}]}"))
+	expect(t, faults, faultRow{want: []string{"machine.clients: is set, but machine.enabled is not"}})
+	_, faults = config.Load(source(with("VESTIBULE_PROVIDER_CLIENT_AUTH", "none", "VESTIBULE_PROVIDER_CLIENT_SECRET", ""), "machine: {enabled: true, clients: [{id: a, secret: env:B}]}"))
+	expect(t, faults, faultRow{want: []string{`machine.clients[0].upstream_id: is required where provider.client_auth is "none"`}})
+	c, faults := config.Load(source(minimal(), "machine: {enabled: true, clients: [{id: a, secret: env:B, scopes: 'x,y', params: {audience: z}, upstream_id: u, upstream_secret: env:C}]}"))
+	if len(faults) > 0 {
+		t.Errorf("got %q, want none", texts(faults))
 	}
-	if got := c.Machine.Clients[0]; got.ID != "a" || got.Secret.Reference() != "env:B" || !slices.Equal(got.Scopes, []string{"x", "y"}) {
+	if got := c.Machine.Clients[0]; got.ID != "a" || got.Secret.Reference() != "env:B" || !slices.Equal(got.Scopes, []string{"x", "y"}) ||
+		got.Params["audience"] != "z" || got.UpstreamID != "u" || got.UpstreamSecret.Reference() != "env:C" {
 		t.Errorf("got %+v", got)
 	}
 }

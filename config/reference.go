@@ -25,7 +25,7 @@ Durations are a number and its unit, such as ` + "`90s`, `5m` or `720h`" + `, an
 
 ## Secrets
 
-` + "`provider.client_secret`, `session.keys`" + ` and the secrets of ` + "`machine.clients`" + ` hold the secret itself or say where it is:
+` + "`provider.client_secret`, `session.keys`, `cache.url`, `admin.token`" + ` and the secrets of ` + "`machine.clients`" + ` hold the secret itself or say where it is:
 
 | reference | read from |
 |---|---|

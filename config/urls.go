@@ -77,8 +77,14 @@ func checkPublicURL(text string) error {
 	return nil
 }
 
-// checkOrigin wants scheme, host and port, and nothing else: no wildcard, not even a slash.
+var errWildcard = errors.New("holds a wildcard, which is not supported")
+
+// checkOrigin wants scheme, host and port, and nothing else, not even a slash. No wildcard either: it would trust whoever comes to own a
+// forgotten subdomain.
 func checkOrigin(text string) error {
+	if strings.Contains(text, "*") {
+		return errWildcard
+	}
 	u, err := parseSafeURL(text)
 	if err == nil && text != u.Scheme+"://"+u.Host {
 		return errors.New("is more than an origin")

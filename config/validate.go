@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +41,8 @@ func validate(config *Config) Faults {
 	c.edge()
 	c.provider()
 	c.session()
+	c.cache()
+	c.admin()
 	c.cookie()
 	c.paths()
 	c.token()
@@ -58,6 +62,9 @@ func (c *checker) general(k key) {
 			hint = keygenHint
 		}
 		c.fault(k.path, "is required", hint)
+	}
+	if n, is := k.field(c.Config).(*int); is && *n < 1 {
+		c.fault(k.path, "must be more than zero", "write a whole number, such as "+k.initial)
 	}
 	d, is := k.field(c.Config).(*time.Duration)
 	switch {
@@ -95,6 +102,21 @@ func (c *checker) listeners() {
 	}
 }
 
+// LeastAdminToken is the shortest admin.token, in characters: it is all that stands between its holder and everybody's sessions.
+const LeastAdminToken = 32
+
+// admin checks a token that stands in the configuration itself; one behind a reference is for whoever reads it.
+func (c *checker) admin() {
+	text := c.Admin.Token.Reference()
+	switch {
+	case text == "":
+	case c.AdminListen == "":
+		c.fault("admin.token", "is set, but admin_listen is empty", "set admin_listen, or remove the token")
+	case !secret.IsReference(text) && len(text) < LeastAdminToken:
+		c.fault("admin.token", fmt.Sprintf("is shorter than %d characters", LeastAdminToken), keygenHint)
+	}
+}
+
 // splitListen reads host:port; the unspecified addresses are the empty host.
 func splitListen(text string) (host string, port uint64, err error) {
 	host, service, err := net.SplitHostPort(text)
@@ -115,13 +137,14 @@ func (c *checker) edge() {
 	if c.PublicURL != "" {
 		c.check("public_url", checkPublicURL(c.PublicURL), "write the origin that browsers see, such as https://app.example.com")
 	}
-	if c.App.URL != "" {
-		_, err := parseURL(c.App.URL)
-		c.check("app.url", err, "write the address of the application, such as http://127.0.0.1:3000")
-	}
+	c.application()
 	for i, text := range c.RedirectOrigins {
-		if err := checkOrigin(text); err != nil {
-			c.fault("redirect_origins", fmt.Sprintf("item %d %v", i+1, err), "write an origin, such as https://app.example.com")
+		err, hint := checkOrigin(text), "write an origin, such as https://app.example.com"
+		if errors.Is(err, errWildcard) {
+			hint = "list each origin by itself, such as https://a.example.com,https://b.example.com"
+		}
+		if err != nil {
+			c.fault("redirect_origins", fmt.Sprintf("item %d %v", i+1, err), hint)
 		}
 	}
 	for i, text := range c.TrustedProxies {
@@ -129,6 +152,57 @@ func (c *checker) edge() {
 			c.fault("trusted_proxies", fmt.Sprintf("item %d %v", i+1, err), "write an address or a network, such as 10.0.0.0/8")
 		}
 	}
+}
+
+// application checks who stands behind us. http may do: that way is the operator's own network.
+func (c *checker) application() {
+	if c.App.URL == "" {
+		return
+	}
+	const hint = "write where the application listens, such as http://127.0.0.1:3000"
+	u, err := parseURL(c.App.URL)
+	switch {
+	case err != nil:
+		c.fault("app.url", err.Error(), hint)
+	case (u.Path != "" && u.Path != "/") || strings.Contains(c.App.URL, "?"):
+		c.fault("app.url", "has more than a host and a port", hint)
+	case origin(u) == origin(c.Public()):
+		c.fault("app.url", "is public_url itself: requests would go round in circles", hint)
+	case leadsTo(u, c.Listen):
+		c.fault("app.url", "is the address of listen: requests would go round in circles", "let the application listen on another port, and name that")
+	case leadsTo(u, c.AdminListen):
+		c.fault("app.url", "is the address of admin_listen: metrics are not for the public", "let the application listen on another port, and name that")
+	}
+}
+
+// leadsTo says whether a URL is that of a listener of ours, as far as addresses tell: names that DNS knows may lead there too.
+func leadsTo(u *url.URL, listen string) bool {
+	host, port, err := splitListen(listen)
+	theirs, _ := strconv.ParseUint(u.Port(), 10, 16) // checked by parseURL; 0: none
+	if theirs == 0 {
+		theirs = map[string]uint64{"http": 80, "https": 443}[u.Scheme]
+	}
+	if err != nil || port != theirs {
+		return false
+	}
+	target, isAddress := plainHost(u.Hostname())
+	host, oursIsAddress := plainHost(host)
+	anywhere := target == "0.0.0.0" || target == "::" // who connects to it comes to loopback
+	switch {
+	case host == "":
+		return anywhere || isLoopback(target)
+	case anywhere, !isAddress, !oursIsAddress:
+		return host == target || isLoopback(host) && (anywhere || isLoopback(target))
+	}
+	return host == target // another process may have 127.0.0.2, or [::1], to itself
+}
+
+// plainHost is the one spelling of a host, and whether it is an address.
+func plainHost(host string) (plain string, isAddress bool) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().String(), true
+	}
+	return strings.ToLower(host), false
 }
 
 func (c *checker) session() {
@@ -146,11 +220,22 @@ func (c *checker) session() {
 	if c.Session.IdleTimeout > c.Session.MaxAge {
 		c.fault("session.idle_timeout", "is longer than session.max_age", "shorten it, or write 0 to turn it off")
 	}
-	scheme, _, _ := strings.Cut(c.Cache.URL, ":")
+	if c.Session.AmplifyDomain != "" && !strings.HasSuffix("."+c.Public().Hostname(), "."+c.AmplifyCookieDomain()) {
+		c.fault("session.amplify_domain", "is neither the host of public_url nor a domain above it", "write it as it stands in runtimeOptions.cookies.domain")
+	}
+}
+
+// cache checks a URL that stands in the configuration itself; what a reference leads to is checked where it is read.
+func (c *checker) cache() {
+	url := c.Cache.URL.Reference()
+	if secret.IsReference(url) {
+		return
+	}
+	scheme, _, _ := strings.Cut(url, ":")
 	// The URL may hold a password: no fault repeats more than a scheme we know.
 	if !slices.Contains([]string{"memory", "redis", "rediss", "dynamodb", "momento"}, scheme) {
-		c.fault("cache.url", "has no scheme we know", "use memory:, redis://, rediss://, dynamodb:// or momento://")
-	} else if scheme == "memory" && c.Cache.URL != "memory:" {
+		c.fault("cache.url", "has no scheme we know", "use memory:, redis://, rediss:// or dynamodb://")
+	} else if scheme == "memory" && url != "memory:" {
 		c.fault("cache.url", "says more than memory: takes", `use "memory:"`)
 	}
 }
@@ -169,25 +254,5 @@ func (c *checker) cookie() {
 		if has && !c.Secure() {
 			c.fault("session.cookie_name", "starts with "+prefix+", which browsers refuse without https", "use https in public_url, or drop the prefix")
 		}
-	}
-}
-
-func (c *checker) machine() {
-	if c.Machine.TokenURL != "" {
-		c.check("machine.token_url", checkEndpoint(c.Machine.TokenURL), endpointHint)
-	}
-	seen := make(map[string]bool)
-	for i, client := range c.Machine.Clients {
-		at := fmt.Sprintf("machine.clients[%d]", i)
-		switch {
-		case client.ID == "":
-			c.fault(at+".id", "is required", "name the client")
-		case seen[client.ID]:
-			c.fault(at+".id", "repeats the id of another client", "keep one of them")
-		}
-		if client.Secret == "" {
-			c.fault(at+".secret", "is required", "write the secret, or a reference to it")
-		}
-		seen[client.ID] = true
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -37,6 +38,8 @@ type member struct {
 // parseYAML reads one YAML document. Errors give the line and never the file's text, which
 // may hold secrets.
 func parseYAML(data []byte) (node, error) {
+	// Some editors begin a file with a byte order mark, which is no part of the document (YAML 1.2.2, section 5.2).
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	// Repeated names are the caller's to find: the parser's own error repeats them.
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {

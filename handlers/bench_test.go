@@ -27,13 +27,18 @@ func (s *sink) Write(p []byte) (int, error) {
 
 // benchmark sends the same request to the public side, without a network, and wants the same status every time.
 func benchmark(b *testing.B, change func(*options), signedIn bool, want int) {
+	b.Helper()
+	benchmarkPath(b, tokenPath, change, signedIn, want)
+}
+
+func benchmarkPath(b *testing.B, path string, change func(*options), signedIn bool, want int) {
 	s := newServer(b, func(o *options) {
 		o.https = true
 		if change != nil {
 			change(o)
 		}
 	})
-	r := httptest.NewRequest(http.MethodGet, tokenPath, nil)
+	r := httptest.NewRequest(http.MethodGet, path, nil)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	if signedIn {
 		visitor := s.browser(b)
@@ -70,4 +75,35 @@ func BenchmarkTokenReturningLogged(b *testing.B) {
 	benchmark(b, func(o *options) { o.web.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) }, true, http.StatusOK)
 }
 
+// BenchmarkVerifyReturning is a proxy that asks about a browser whose cookie was opened a moment ago.
+func BenchmarkVerifyReturning(b *testing.B) { benchmarkPath(b, verifyPath, quiet, true, http.StatusOK) }
+
+// BenchmarkVerifySignedOut is one that asks about somebody without a session.
+func BenchmarkVerifySignedOut(b *testing.B) {
+	benchmarkPath(b, verifyPath, quiet, false, http.StatusUnauthorized)
+}
+
 func quiet(o *options) { o.web.Logger = slog.New(slog.DiscardHandler) }
+
+// BenchmarkMachineHit is a service's request that the cache answers, with its record written as JSON.
+func BenchmarkMachineHit(b *testing.B) {
+	s := newServer(b, func(o *options) {
+		withMachines(o)
+		o.web.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil))
+	})
+	form := "grant_type=client_credentials&scope=vestibule%2Fread"
+	body := strings.NewReader(form)
+	r := httptest.NewRequest(http.MethodPost, machinePath, body)
+	r.SetBasicAuth(s.provider.ClientID(), s.provider.ClientSecret())
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	handler, w := s.web.Handler(), &sink{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		body.Reset(form)
+		clear(w.header)
+		handler.ServeHTTP(w, r)
+		if w.status != http.StatusOK {
+			b.Fatalf("got %d, want 200", w.status)
+		}
+	}
+}

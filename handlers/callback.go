@@ -54,7 +54,7 @@ func (h *Handlers) SignInCallback(x *Exchange) error {
 	}
 	granted := toSession(tokens, h.c.KeepIDToken)
 	granted.Nonce = pending.Nonce
-	s, cookies, err := h.c.Sessions.Start(ctx, granted, x.cookies())
+	s, cookies, err := h.c.Sessions.Start(ctx, granted, x.cookies(), deviceLabel(x.Request().UserAgent()))
 	if errors.Is(err, session.ErrTooLarge) {
 		h.log(x).Error("a session does not fit its cookies: make the provider's tokens smaller",
 			"largest", session.Weigh(&session.Session{Tokens: granted}, nil, 0).Largest)
@@ -64,6 +64,8 @@ func (h *Handlers) SignInCallback(x *Exchange) error {
 	}
 	h.warnOfBudget(x, s, cookies)
 	x.setCookies(cookies)
+	h.forgetReturnTo(x)
+	_, _ = h.endForeign(x, false) // only everywhere can be incomplete
 	x.Session = "live"
 	target := h.returnTo(pending.ReturnTo) // judged again: what is allowed may have changed since
 	if h.c.SameSiteStrict {
@@ -121,7 +123,7 @@ func knownFailure(code string) string {
 // warnOfBudget says when a session comes near what the servers in between accept, and what costs most.
 func (h *Handlers) warnOfBudget(x *Exchange, s *session.Session, cookies []*http.Cookie) {
 	others := 0
-	for _, line := range x.cookies() {
+	for _, line := range h.c.Sessions.Strip(x.cookies()) { // ours are replaced
 		others += len(line)
 	}
 	if b := session.Weigh(s, cookies, others); b.Limit != "" {

@@ -12,13 +12,37 @@ import (
 
 // The certified provider runs in another process, on the real clock. A sign-in four minutes ago by our clock (an ID token may
 // come from five minutes ahead of it) lets tokens of a minute run out by moving ours, without waiting.
-func newCertified(t *testing.T, c oidcprovider.Config) *server {
+func newCertified(t *testing.T, c oidcprovider.Config, changes ...func(*options)) *server {
 	t.Helper()
 	c.AccessLife, c.IDLife = time.Minute, time.Hour
 	return newServer(t, func(o *options) {
 		o.clock = &clock{now: time.Now().Truncate(time.Second).Add(-4 * time.Minute)}
 		o.certified = &c
+		for _, change := range changes {
+			change(o)
+		}
 	})
+}
+
+// What people sign out of is the provider, without coming by here: it tells by itself.
+func TestASignOutAtTheCertifiedProviderEndsTheSessionHere(t *testing.T) {
+	t.Parallel()
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newCertified(t, oidcprovider.Config{}, func(o *options) { o.backchannel, o.session.Mode = true, mode })
+			b, person, other := s.browser(t), s.second.Browser(t), s.browser(t)
+			b.get(person.SignIn(t, b.begin("/api/auth/sign-in"), "alice@example.com"))
+			other.get(s.second.SignIn(t, other.begin("/api/auth/sign-in"), "alice@example.com"))
+			b.alive("before the sign-out", true)
+			person.SignOut(t, s.second.Issuer+"/session/end")
+			b.alive("after the sign-out at the provider", false)
+			other.alive("the same person in another browser", true)
+			if !strings.Contains(s.logs.String(), `msg="sessions ended by the provider"`) {
+				t.Error("the log does not tell who ended it")
+			}
+		})
+	}
 }
 
 func TestTheMainPathAtTheCertifiedProvider(t *testing.T) {

@@ -32,7 +32,7 @@ func TestTheStopOfTheServerWaitsForARefreshThatNobodyWaitsFor(t *testing.T) {
 	if err := <-gone; err == nil {
 		t.Fatal("the browser that hung up got an answer")
 	}
-	until(t, "the server has noticed", func() bool { return strings.Contains(s.logs.String(), "status=503") })
+	until(t, "the server has noticed", func() bool { return strings.Contains(s.logs.String(), "status=499") })
 
 	stopped := make(chan struct{})
 	go func() { s.stop(); close(stopped) }()

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
+	"vestibule/upstream"
 	"vestibule/views"
 )
 
@@ -17,26 +20,33 @@ type Form int
 
 // The forms.
 const (
-	FormAny  Form = iota // a page for who accepts HTML, JSON for everybody else
-	FormJSON             // {"error":"Unauthorized"}
-	FormTMI              // {"error":"invalid_session"}: draft-bertocci-oauth2-tmi-bff, section 4
-	FormPage             // HTML
+	FormAny    Form = iota // a page for who accepts HTML, JSON for everybody else
+	FormJSON               // {"error":"Unauthorized"}
+	FormTMI                // {"error":"invalid_session"}: draft-bertocci-oauth2-tmi-bff, section 4
+	FormPage               // HTML
+	FormOAuth              // {"error":"invalid_request"}: RFC 6749, section 5.2
+	FormEither             // FormPage for who prefers HTML, FormJSON for everybody else: the edge decides before a handler runs
 )
 
 // Exchange is one request and its answer, with the facts that its log record will tell.
 type Exchange struct {
 	echo.Context
 	Form Form
+	// Address says where a request came from, as far as trusted proxies are believed; nil: nobody knows.
+	Address func(*http.Request) string
 
 	Facts
-	id string
+	id         string
+	negotiated bool // Form was chosen by the Accept header
+	fewCookies bool // who asks may pass on the first Set-Cookie alone: nginx does for auth_request
 }
 
 // Facts is what a handler knows and the record of the request tells. Nothing in it is secret.
 type Facts struct {
-	Session   string // how the session was found: none, unreadable, ended, live
+	Session   string // how the session was found: none, unreadable, unverified, ended, live, adopted
 	Refreshed bool   // the answer carries a newer form of the session
 	Denied    string // why a guard refused: cross_site, header
+	Cache     string // what the cache of machine tokens did: hit, miss, ...
 	Reason    string // what went wrong, in our own words
 	Err       error  // the cause of a failure
 }
@@ -55,6 +65,13 @@ func (x *Exchange) ID() string {
 // KnownID is the name if anybody was told it: an error page, another log line; "" otherwise.
 func (x *Exchange) KnownID() string { return x.id }
 
+// HungUp says whether a request failed because its client went away. One that failed for another reason is a failure even when nobody
+// waits for its answer any more, and a wait that we broke off ourselves is ours.
+func (x *Exchange) HungUp() bool {
+	return x.Err != nil && x.Request().Context().Err() != nil &&
+		(errors.Is(x.Err, context.Canceled) || errors.Is(x.Err, upstream.ErrVisitorGone))
+}
+
 // cookies are the request's Cookie header lines.
 func (x *Exchange) cookies() []string { return x.Request().Header["Cookie"] }
 
@@ -68,18 +85,34 @@ func (x *Exchange) setCookies(cookies []*http.Cookie) {
 var (
 	noStore    = []string{"no-store"}
 	varyCookie = []string{"Cookie"}
+	varyAccept = []string{"Cookie, Accept"}
 	noCache    = []string{"no-cache"}
 	nosniff    = []string{"nosniff"}
 	typeJSON   = []string{"application/json"}
 	typeHTML   = []string{"text/html; charset=utf-8"}
 	sameOrigin = []string{"same-origin"}
+	zero       = []string{"0"}
 )
+
+// Negotiate settles which of its two forms a route answers in.
+func (x *Exchange) Negotiate() {
+	if x.Form != FormEither {
+		return
+	}
+	x.Form, x.negotiated = FormJSON, true
+	if prefersHTML(x.Request().Header["Accept"]) {
+		x.Form = FormPage
+	}
+}
 
 // Private marks an answer as one browser's own. The edge does so before a handler runs: refusals carry it too.
 func (x *Exchange) Private() {
 	h := x.Response().Header()
 	h["Cache-Control"] = noStore
 	h["Vary"] = varyCookie
+	if x.negotiated {
+		h["Vary"] = varyAccept
+	}
 	h["X-Content-Type-Options"] = nosniff
 }
 
@@ -115,7 +148,7 @@ func (h *Handlers) page(x *Exchange, status int, p views.PagePolicy, page templ.
 	header["Referrer-Policy"] = sameOrigin
 	header["Cross-Origin-Opener-Policy"] = sameOrigin
 	x.Private()
-	header["Vary"] = []string{"Cookie, Accept-Language"}
+	header["Vary"] = []string{header["Vary"][0] + ", Accept-Language"}
 	x.Response().WriteHeader(status)
 	return page.Render(x.Request().Context(), x.Response())
 }

@@ -22,9 +22,12 @@ import (
 	"vestibule/idp"
 	"vestibule/idp/devidp"
 	"vestibule/kv"
+	"vestibule/machine"
 	"vestibule/secret"
 	"vestibule/session"
+	"vestibule/session/amplify"
 	"vestibule/static"
+	"vestibule/upstream"
 	"vestibule/views"
 	"vestibule/web"
 )
@@ -78,17 +81,24 @@ func (l *logs) String() string {
 
 // options is what a test may change. What is left zero is filled in as the wiring of the program does it.
 type options struct {
-	https    bool
-	base     string // path of the public URL
-	clock    *clock
-	provider *devidp.Server // one that runs already; nil: a new one of dev
-	dev      devidp.Config
+	https      bool
+	adopt      bool          // sessions of Amplify's adapter
+	app        http.Handler  // the application behind Vestibule; nil: there is none
+	appURL     string        // where it is, in place of an address of its own
+	appTimeout time.Duration // for the beginning of its answers
+	base       string        // path of the public URL
+	clock      *clock
+	provider   *devidp.Server // one that runs already; nil: a new one of dev
+	dev        devidp.Config
 	// certified starts the certified provider in the place of ours; the test's clock must then be near the real one.
 	certified *oidcprovider.Config
-	idp       idp.Config
-	session   session.Config
-	handlers  handlers.Config
-	web       web.Config
+	// backchannel has the certified provider tell of sign-outs.
+	backchannel bool
+	idp         idp.Config
+	session     session.Config
+	machine     *machine.Config // nil: no machine tokens
+	handlers    handlers.Config
+	web         web.Config
 }
 
 type server struct {
@@ -97,6 +107,8 @@ type server struct {
 	provider *devidp.Server // nil when it is the certified one
 	second   *oidcprovider.Provider
 	sessions *session.Manager
+	machines *machine.Cache // nil: none
+	app      *upstream.App  // nil: there is none
 	web      *web.Server
 	clock    *clock
 	logs     *logs
@@ -140,6 +152,9 @@ func (s *server) startProvider(t testing.TB, o *options) {
 	logouts := []string{s.url + "/api/auth/sign-out-callback"}
 	if o.certified != nil {
 		o.certified.RedirectURIs, o.certified.PostLogoutRedirectURIs = callbacks, logouts
+		if o.backchannel {
+			o.certified.BackchannelLogoutURI = s.url + backPath
+		}
 		s.second = oidcprovider.Start(t, *o.certified)
 		o.idp.Issuer, o.idp.ClientID = s.second.Issuer, s.second.ClientID
 		o.idp.ClientSecret = func() []byte { return []byte(s.second.ClientSecret) }
@@ -159,6 +174,28 @@ func (s *server) startProvider(t testing.TB, o *options) {
 	o.idp.ClientSecret = func() []byte { return []byte(s.provider.ClientSecret()) }
 }
 
+// looksOf are the assets and pages of each base path. Nothing changes them, and reading five languages anew for each test would cost more
+// than most tests do.
+var looksOf = struct {
+	sync.Mutex
+	assets map[string]*static.Assets
+	pages  map[string]*views.Views
+}{assets: map[string]*static.Assets{}, pages: map[string]*views.Views{}}
+
+func looks(t testing.TB, base string) (*static.Assets, *views.Views) {
+	t.Helper()
+	looksOf.Lock()
+	defer looksOf.Unlock()
+	if looksOf.pages[base] == nil {
+		assets, err := static.New(static.Config{Prefix: base + "/static/"})
+		must(t, err)
+		pages, err := views.New(views.Config{Assets: assets})
+		must(t, err)
+		looksOf.assets[base], looksOf.pages[base] = assets, pages
+	}
+	return looksOf.assets[base], looksOf.pages[base]
+}
+
 // assemble is the wiring of cmd/vestibule with a clock and a log of the test's.
 func (s *server) assemble(t testing.TB, o *options) {
 	t.Helper()
@@ -172,6 +209,10 @@ func (s *server) assemble(t testing.TB, o *options) {
 	if o.idp.Claims == nil {
 		o.idp.Claims = []string{"sub", "email", "email_verified", "name", "cognito:groups"}
 	}
+	if o.idp.Scopes == nil {
+		o.idp.Scopes = []string{"openid", "email", "profile"} // config's default
+	}
+	o.handlers.Scopes = o.idp.Scopes
 	provider, err := idp.New(o.idp)
 	must(t, err)
 
@@ -191,22 +232,35 @@ func (s *server) assemble(t testing.TB, o *options) {
 	if c.Store == nil {
 		c.Store = kv.NewMemory(kv.MemoryConfig{Now: o.clock.Now})
 	}
+	if feed, ok := c.Store.(kv.Feed); ok && c.Feed == nil {
+		c.Feed = feed
+	}
 	c.Now, c.Logger, c.Observe = o.clock.Now, log, metrics.Session
 	s.cookie = c.CookieName
 	s.sessions, err = session.New(*c)
 	must(t, err)
 
-	assets, err := static.New(static.Config{Prefix: o.base + "/static/"})
-	must(t, err)
-	pages, err := views.New(views.Config{Assets: assets})
-	must(t, err)
+	assets, pages := looks(t, o.base)
 	o.handlers.PublicURL, o.handlers.Sessions, o.handlers.Provider = public, s.sessions, provider
 	o.handlers.Store, o.handlers.Views, o.handlers.Now, o.handlers.Logger = c.Store, pages, o.clock.Now, log
+	o.handlers.ListSessions = c.Mode == session.ModeServer
 	o.handlers.SameSiteStrict, o.handlers.KeepIDToken = c.SameSite == http.SameSiteStrictMode, keep
+	if o.adopt {
+		o.handlers.Amplify = &amplify.Cookies{ClientID: o.idp.ClientID, Secure: o.https}
+	}
+	if o.machine != nil {
+		s.assembleMachine(t, o, log, metrics, provider)
+	}
+	w := o.web
+	if o.app != nil {
+		s.app = s.behind(t, o, public, log)
+		o.handlers.App, w.Leave = s.app, s.app.Drain
+	}
 	h, err := handlers.New(o.handlers)
 	must(t, err)
-
-	w := o.web
+	if o.app != nil {
+		w.Fallback = h.App
+	}
 	w.Handlers, w.Assets, w.Metrics, w.Drain = h, assets, metrics, s.sessions.Drain
 	if w.Logger == nil {
 		w.Logger = log
@@ -216,10 +270,45 @@ func (s *server) assemble(t testing.TB, o *options) {
 	must(t, err)
 }
 
+func (s *server) assembleMachine(t testing.TB, o *options, log *slog.Logger, metrics *web.Metrics, provider *idp.Provider) {
+	t.Helper()
+	c := *o.machine
+	c.Keys, c.Realm, c.Now, c.Logger, c.Observe = o.session.Keys, o.idp.Issuer, o.clock.Now, log, metrics.Machine
+	if c.TokenURL == nil {
+		c.TokenURL = provider.TokenEndpoint
+	}
+	if c.Store == nil {
+		c.Store = o.session.Store
+	}
+	var err error
+	s.machines, err = machine.New(c)
+	must(t, err)
+	metrics.MachineTokens(s.machines.Held)
+	o.handlers.Machine = s.machines
+}
+
+// behind starts the application.
+func (s *server) behind(t testing.TB, o *options, public *url.URL, log *slog.Logger) *upstream.App {
+	t.Helper()
+	if o.appURL == "" {
+		running := httptest.NewServer(o.app)
+		t.Cleanup(running.Close)
+		o.appURL = running.URL
+	}
+	target, err := url.Parse(o.appURL)
+	must(t, err)
+	app, err := upstream.NewApp(upstream.AppConfig{
+		Target: target, PublicURL: public, Strip: s.sessions.Strip, Owns: s.sessions.Owns, Logger: log, HeaderTimeout: o.appTimeout,
+	})
+	must(t, err)
+	return app
+}
+
 func (s *server) serve(t testing.TB, l net.Listener) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	go s.sessions.Run(ctx)
 	go func() { done <- s.web.Serve(ctx, l, nil) }()
 	s.stop = sync.OnceFunc(func() {
 		cancel()
@@ -234,8 +323,10 @@ func (s *server) serve(t testing.TB, l net.Listener) {
 func (s *server) replica(t testing.TB, change func(*options)) *server {
 	t.Helper()
 	return newServer(t, func(o *options) {
-		o.clock, o.provider, o.https = s.clock, s.provider, s.shared.https
+		o.clock, o.provider, o.https, o.adopt = s.clock, s.provider, s.shared.https, s.shared.adopt
 		o.session.Keys, o.session.Store, o.session.Timing = s.shared.session.Keys, s.shared.session.Store, s.shared.session.Timing
+		o.session.Mode = s.shared.session.Mode
+		o.machine = s.shared.machine
 		if change != nil {
 			change(o)
 		}

@@ -17,12 +17,13 @@ type Guard int
 const (
 	GuardNone     Guard = iota
 	GuardSameSite       // not from another site's page
-	GuardToken          // the same, and the demanded header (token.csrf_header) is there
+	GuardLink           // the same, but a link on another site may lead a person here
+	GuardToken          // not from another site's page, and the demanded header (token.csrf_header) is there
 )
 
 // Check applies a guard.
 func (h *Handlers) Check(x *Exchange, g Guard) error {
-	if g == GuardNone {
+	if g == GuardNone || g == GuardLink && h.mayBring(x.Request()) {
 		return nil
 	}
 	if err := h.sameSite(x); err != nil {

@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,21 +28,22 @@ func TestAnOutageNeverEndsASession(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		fault devidp.Fault
+		loud  bool // it is our operator's fault, who is told at once
 	}{
-		{"500", devidp.Fault{Status: 500}},
-		{"502 with a page", devidp.Fault{Status: 502, Body: devidp.BodyHTML}},
-		{"503 that says for how long", devidp.Fault{Status: 503, RetryAfter: "30"}},
-		{"429 that says for how long", devidp.Fault{Status: 429, RetryAfter: "30"}},
-		{"Cognito's throttling, a 400", devidp.Fault{Throttle400: true}},
-		{"the connection breaks before", devidp.Fault{DropBefore: true}},
-		{"rubbish", devidp.Fault{Body: devidp.BodyMalformed}},
-		{"a page with 200", devidp.Fault{Body: devidp.BodyHTML}},
-		{"nothing with 200", devidp.Fault{Body: devidp.BodyEmpty}},
-		{"5 MB", devidp.Fault{Body: devidp.BodyHuge}},
-		{"403 with a page", devidp.Fault{Status: 403, Body: devidp.BodyHTML}},
-		{"a 400 without a word", devidp.Fault{Status: 400, RawBody: `{}`}},
-		{"our secret is refused", devidp.Fault{OAuthError: "invalid_client"}},
-		{"our request is refused", devidp.Fault{OAuthError: "invalid_request"}},
+		{"500", devidp.Fault{Status: 500}, false},
+		{"502 with a page", devidp.Fault{Status: 502, Body: devidp.BodyHTML}, false},
+		{"503 that says for how long", devidp.Fault{Status: 503, RetryAfter: "30"}, false},
+		{"429 that says for how long", devidp.Fault{Status: 429, RetryAfter: "30"}, false},
+		{"Cognito's throttling, a 400", devidp.Fault{Throttle400: true}, false},
+		{"the connection breaks before", devidp.Fault{DropBefore: true}, false},
+		{"rubbish", devidp.Fault{Body: devidp.BodyMalformed}, false},
+		{"a page with 200", devidp.Fault{Body: devidp.BodyHTML}, false},
+		{"nothing with 200", devidp.Fault{Body: devidp.BodyEmpty}, false},
+		{"5 MB", devidp.Fault{Body: devidp.BodyHuge}, false},
+		{"403 with a page", devidp.Fault{Status: 403, Body: devidp.BodyHTML}, true},
+		{"a 400 without a word", devidp.Fault{Status: 400, RawBody: `{}`}, true},
+		{"our secret is refused", devidp.Fault{OAuthError: "invalid_client"}, true},
+		{"our request is refused", devidp.Fault{OAuthError: "invalid_request"}, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,6 +57,9 @@ func TestAnOutageNeverEndsASession(t *testing.T) {
 			a := b.get(tokenPath)
 			if a.token(t).AccessToken != living || len(a.set) != 0 {
 				t.Error("while the token lives: want it served, and no cookie touched")
+			}
+			if loud := strings.Contains(s.logs.String(), `level=ERROR msg="a refresh failed`); loud != row.loud {
+				t.Errorf("logged as an error: %v, want %v", loud, row.loud)
 			}
 			s.clock.advance(5 * time.Minute)
 			unavailable(t, b, b.get(tokenPath))

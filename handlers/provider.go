@@ -50,7 +50,7 @@ func inSessionsWords(err error) error {
 	case errors.Is(err, idp.ErrUntrusted):
 		return errors.Join(session.ErrUntrusted, err)
 	case errors.As(err, &e):
-		return &session.Unavailable{RetryAfter: e.RetryAfter, Lost: e.Lost, Cause: err}
+		return &session.Unavailable{RetryAfter: e.RetryAfter, Lost: e.Lost, Operator: errors.Is(err, idp.ErrMisconfigured), Cause: err}
 	}
 	return err
 }

@@ -220,7 +220,14 @@ func TestABrowserThatHangsUpDoesNotStopTheRefresh(t *testing.T) {
 	if err := <-gone; err == nil {
 		t.Fatal("the browser that hung up got an answer")
 	}
-	until(t, "the server has noticed", func() bool { return strings.Contains(s.logs.String(), "status=503") })
+	until(t, "the server has noticed", func() bool { return strings.Contains(s.logs.String(), "status=499") })
+	if log := s.logs.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "status=503") {
+		t.Errorf("who hangs up is logged as an outage: %s", log)
+	}
+	s.tells(t, "after the browser hung up", map[string]string{
+		`vestibule_http_requests_total{method="GET",route="/api/cognito-token",status="499"}`: "1",
+		`vestibule_http_requests_total{method="GET",route="/api/cognito-token",status="503"}`: "",
+	})
 	open()
 	b.token("")
 	if got := s.provider.Stats(); got.Refresh.Asked != 1 || got.Reuses != 0 {
@@ -261,6 +268,9 @@ func TestSignOutDuringARefreshWins(t *testing.T) {
 			<-g.arrived
 			if a := b.post("/api/auth/sign-out", nil); a.status != http.StatusSeeOther {
 				t.Fatalf("sign-out: got %d, want 303", a.status)
+			}
+			if !answered {
+				until(t, "the refresh token is revoked", func() bool { return s.provider.Stats().Revoke.OK > 0 })
 			}
 			open()
 			a := <-waiting

@@ -10,18 +10,19 @@ import (
 )
 
 // returnTo judges where a sign-in or sign-out may lead: a path of ours, or a URL whose origin is ours or listed. Anything else
-// becomes "/". It is judged as browsers read URLs (WHATWG URL, section 4.4): they drop tabs and newlines, take a backslash
-// for a slash, and unfold dot segments. What is given back is written anew from the parts that were judged, in ASCII.
+// becomes our root, which lies below the path of the public URL. It is judged as browsers read URLs (WHATWG URL, section 4.4):
+// they drop tabs and newlines, take a backslash for a slash, and unfold dot segments. What is given back is written anew from
+// the parts that were judged, in ASCII.
 func (h *Handlers) returnTo(raw string) string {
 	if raw == "" || len(raw) > session.MaxReturnTo || !utf8.ValidString(raw) || strings.ContainsFunc(raw, forbidden) {
-		return "/"
+		return h.Path("/")
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Opaque != "" || u.User != nil {
-		return "/"
+		return h.Path("/")
 	}
 	if !plainPath(u) || h.isOwnAuth(u.Path) {
-		return "/"
+		return h.Path("/")
 	}
 	rest := url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: asciiQuery(u.RawQuery), Fragment: u.Fragment, RawFragment: u.RawFragment}
 	if rest.Path == "" {
@@ -31,14 +32,14 @@ func (h *Handlers) returnTo(raw string) string {
 	if u.Scheme != "" || u.Host != "" {
 		origin, ok := originOf(u)
 		if !ok || !h.origins[origin] {
-			return "/"
+			return h.Path("/")
 		}
 		safe = origin + safe
 	} else if raw[0] != '/' || strings.HasPrefix(raw, "//") {
-		return "/"
+		return h.Path("/")
 	}
 	if len(safe) > session.MaxReturnTo { // escaping makes it longer
-		return "/"
+		return h.Path("/")
 	}
 	return safe
 }
@@ -91,10 +92,13 @@ func unfold(p string) string {
 	return strings.Join(out, "/")
 }
 
-// isOwnAuth keeps a sign-in from leading to a sign-out or to another sign-in.
+// isOwnAuth keeps a sign-in from leading to a sign-out or to another sign-in. The list of one's sessions is a page as any other.
 func (h *Handlers) isOwnAuth(p string) bool {
 	own := h.Path(h.c.AuthPath)
 	p = path.Clean("/" + p)
+	if h.ListsSessions() && p == h.AuthPath(sessionsAt) {
+		return false
+	}
 	return p == own || strings.HasPrefix(p, own+"/")
 }
 

@@ -82,6 +82,9 @@ func passed(x *Exchange, name string) string {
 func (h *Handlers) signedInName(x *Exchange) string {
 	s, err := h.c.Sessions.Load(x.Request().Context(), x.cookies())
 	if err != nil {
+		s, err = h.adopt(x, err)
+	}
+	if err != nil {
 		return ""
 	}
 	return displayName(s)

@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"bytes"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -259,6 +260,75 @@ func TestSignOutRefusesABodyWithoutEnd(t *testing.T) {
 	malformed := b.send(http.MethodPost, "/api/auth/sign-out", "returnTo=%zz", "Content-Type: application/x-www-form-urlencoded")
 	if malformed.status != http.StatusBadRequest {
 		t.Errorf("a form that is none: got %d, want 400", malformed.status)
+	}
+}
+
+// formData is a body as fetch sends it for a FormData, with a file among its fields.
+func formData(t *testing.T, fields url.Values, file int) (body, contentType string) {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for name, values := range fields {
+		for _, v := range values {
+			must(t, w.WriteField(name, v))
+		}
+	}
+	part, err := w.CreateFormFile("photo", "photo.png")
+	must(t, err)
+	_, err = part.Write(make([]byte, file))
+	must(t, err)
+	must(t, w.Close())
+	return b.String(), "Content-Type: " + w.FormDataContentType()
+}
+
+// A script that posts the page's form sends it as multipart/form-data.
+func TestSignOutHearsAScriptsForm(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b, other := s.browser(t), s.browser(t)
+	b.signIn()
+	other.signIn()
+	body, kind := formData(t, url.Values{"everywhere": {"true"}, "returnTo": {"/bye"}}, 60<<10)
+	a := b.send(http.MethodPost, "/api/auth/sign-out", body, kind)
+	if a.status != http.StatusSeeOther || b.holdsSession() {
+		t.Errorf("got %d, want 303 and no session", a.status)
+	}
+	other.alive("the person's other browser", false)
+	if back := b.get(s.followLogout(t, a.location())); back.location() != "/bye" {
+		t.Errorf("got %q, want the returnTo of the form", back.location())
+	}
+	b.signIn()
+	body, kind = formData(t, nil, 64<<10)
+	if a := b.send(http.MethodPost, "/api/auth/sign-out", body, kind); a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a form over the bound: got %d, want 413", a.status)
+	}
+	b.alive("after a form over the bound", true)
+}
+
+// Who asks in a way that is not understood must not be told that it is done.
+func TestSignOutRefusesABodyThatItCannotRead(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := s.browser(t)
+	b.signIn()
+	for _, kind := range []string{
+		"Content-Type: application/json", "Content-Type: text/plain;charset=UTF-8", "Content-Type: multipart/form-data",
+		"Content-Type: multipart/mixed; boundary=x", "Content-Type: ;", "X-No-Content-Type: at all",
+		"Content-Type: multipart/form-data; boundary=x",
+	} {
+		for _, target := range []string{"/api/auth/sign-out", "/api/auth/sign-out?everywhere=false&returnTo=/bye"} {
+			a := b.send(http.MethodPost, target, `{"everywhere":true}`, kind)
+			if a.status != http.StatusBadRequest || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || len(a.set) != 0 {
+				t.Errorf("%s: got %d, want 400 as a page", kind, a.status)
+			}
+		}
+	}
+	b.alive("after all of them", true)
+	for _, kind := range []string{"Content-Type: application/json", "Content-Type: multipart/form-data; boundary=x", "X-No-Content-Type: at all"} {
+		if a := b.send(http.MethodPost, "/api/auth/sign-out", "", kind); a.status != http.StatusSeeOther || b.holdsSession() {
+			t.Errorf("%s without a body: got %d, want 303 and no session", kind, a.status)
+		}
+		b.signIn()
 	}
 }
 

@@ -53,15 +53,39 @@ func need(query string) session.Need {
 	return n
 }
 
+// found is the session that a request brought.
+type found struct {
+	session *session.Session
+	adopted bool // it is the adapter's: no cookie of ours holds it yet
+}
+
 // load gives the browser's session and clears cookies that hold none, or one that is definitely over.
 func (h *Handlers) load(x *Exchange) (*session.Session, error) {
-	s, err := h.c.Sessions.Load(x.Request().Context(), x.cookies())
-	if err != nil {
-		h.noSession(x, err)
+	f, err := h.find(x)
+	switch {
+	case err != nil:
 		return nil, err
+	case h.c.Sessions.Unproven(f.session):
+		return h.freshen(x, f, session.Need{})
+	case f.adopted:
+		h.hand(x, f.session, f)
 	}
-	x.Session = "live"
-	return s, nil
+	return f.session, nil
+}
+
+// find is load without a look at the tokens and without a cookie for what was adopted.
+func (h *Handlers) find(x *Exchange) (found, error) {
+	s, err := h.c.Sessions.Load(x.Request().Context(), x.cookies())
+	if err == nil {
+		x.Session = "live"
+		return found{session: s}, nil
+	}
+	if s, err = h.adopt(x, err); err == nil {
+		x.Session = "adopted"
+		return found{session: s, adopted: true}, nil
+	}
+	h.noSession(x, err)
+	return found{}, err
 }
 
 // noSession notes why there is none, and clears what the browser brought unless that may be another session's by now.
@@ -76,6 +100,9 @@ func (h *Handlers) noSession(x *Exchange, err error) {
 		if ended.KeepCookies {
 			return
 		}
+	case errors.Is(err, session.ErrUnavailable):
+		x.Session = "unverified"
+		return
 	default:
 		x.Session = "unreadable"
 	}
@@ -84,18 +111,25 @@ func (h *Handlers) noSession(x *Exchange, err error) {
 
 // fresh gives the browser's session with a token that is good enough, and hands the browser its newer cookie if there is one.
 func (h *Handlers) fresh(x *Exchange, n session.Need) (*session.Session, error) {
-	old, err := h.load(x)
+	f, err := h.find(x)
 	if err != nil {
 		return nil, err
 	}
+	return h.freshen(x, f, n)
+}
+
+// freshen is fresh for a session that was found already.
+func (h *Handlers) freshen(x *Exchange, f found, n session.Need) (*session.Session, error) {
 	ctx := x.Request().Context()
+	old := f.session
 	s, err := h.c.Sessions.Fresh(ctx, old, n)
 	if err != nil {
 		switch {
 		case errors.Is(err, session.ErrEnded):
 			h.noSession(x, err)
+			h.forgetEnded(x, f, err)
 		case s != nil && s.Generation > old.Generation: // the old refresh token is spent, whatever the new tokens are worth
-			h.rewrite(ctx, x, s)
+			h.hand(x, s, f)
 		}
 		return nil, err
 	}
@@ -105,15 +139,15 @@ func (h *Handlers) fresh(x *Exchange, n session.Need) (*session.Session, error) 
 	} else {
 		slid, changed = h.c.Sessions.Slide(ctx, s)
 	}
-	if changed {
-		h.rewrite(ctx, x, slid)
+	if changed || f.adopted {
+		h.hand(x, slid, f)
 	}
 	return s, nil
 }
 
 // rewrite sets the session's cookies anew. One that has grown too large for cookies is made lean: the token is good, and the browser
-// must not keep the refresh token that was spent.
-func (h *Handlers) rewrite(ctx context.Context, x *Exchange, s *session.Session) {
+// must not keep the refresh token that was spent. It says whether the browser has them now.
+func (h *Handlers) rewrite(ctx context.Context, x *Exchange, s *session.Session) bool {
 	cookies, err := h.c.Sessions.Cookies(s, x.cookies())
 	if errors.Is(err, session.ErrTooLarge) {
 		h.log(x).WarnContext(ctx, "a session has grown too large for its cookies: ID token and claims are left out",
@@ -122,7 +156,12 @@ func (h *Handlers) rewrite(ctx context.Context, x *Exchange, s *session.Session)
 	}
 	if err != nil {
 		h.log(x).ErrorContext(ctx, "a session could not be written to its cookie", "error", err)
-		return
+		return false
+	}
+	if x.fewCookies && session.Chunked(cookies) {
+		// Half of a session is none. The browser keeps its older form, which leads to this one as long as the result is kept.
+		return false
 	}
 	x.setCookies(cookies)
+	return true
 }

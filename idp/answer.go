@@ -87,21 +87,24 @@ func (t tokenAnswer) expiry(issued time.Time) time.Time {
 // peekExpiry reads exp from an access token that happens to be a JWT. The token is not verified: it is not meant
 // for us, and a lie could only shorten its use.
 func peekExpiry(token string) (time.Time, bool) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return time.Time{}, false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return time.Time{}, false
-	}
 	var claims struct {
 		Expires float64 `json:"exp"`
 	}
-	if json.Unmarshal(payload, &claims) != nil {
+	if !Peek(token, &claims) {
 		return time.Time{}, false
 	}
 	return unixTime(claims.Expires)
+}
+
+// Peek reads claims of an access token that happens to be a JWT (RFC 9068), as json.Unmarshal would, and says whether it could. Nothing
+// is verified: the token is not meant for us, so what it says may inform, and never grant anything.
+func Peek(token string, claims any) bool {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	return err == nil && json.Unmarshal(payload, claims) == nil
 }
 
 // unixTime refuses what is no moment between 1970 and the year 9999.

@@ -34,16 +34,26 @@ type post struct {
 func (p *Provider) call(ctx context.Context, r post) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	renewed := false
+	var refusal *Error // of our client
+	var refused fingerprint
 	for attempt := 1; ; attempt++ {
 		a, used, v, fail := p.attempt(ctx, r)
 		if fail == nil {
 			return a, nil
 		}
 		p.observe(r.operation, fail, a.took)
-		if rejectsSecret(fail) && !renewed && p.creds.renewed(ctx, used) {
-			renewed = true
-			continue
+		if refusal != nil && used == refused && fail.Kind == ErrRefused {
+			// A provider that spends a grant before it looks at the client calls the grant spent now. That would end a
+			// session for a fault of the operator's.
+			return answer{}, refusal
+		}
+		if rejectsSecret(fail) && refusal == nil {
+			refusal, refused = fail, used
+			// Said before anything is tried again: whatever comes of that would hide it.
+			p.cfg.Logger.ErrorContext(ctx, "the provider refuses our client", "operation", r.operation, "status", fail.Status, "code", fail.Code)
+			if p.creds.renewed(ctx, used) {
+				continue
+			}
 		}
 		if attempt >= maxAttempts || !v.repeat && !(r.idempotent && v.lost) || !pauseBefore(ctx, attempt, fail.RetryAfter) {
 			return answer{}, fail

@@ -13,6 +13,9 @@ import (
 // withDefaults is the configuration with its defaults, sharing no map or slice with the caller's.
 func (c Config) withDefaults() Config {
 	c.Scopes, c.Claims = slices.Clone(c.Scopes), slices.Clone(c.Claims)
+	if at := slices.Index(c.Claims, "email"); at >= 0 && !slices.Contains(c.Claims, "email_verified") {
+		c.Claims = slices.Insert(c.Claims, at, "email_verified") // an address is worth what is said of it
+	}
 	c.AuthorizeParams = maps.Clone(c.AuthorizeParams)
 	if c.ClientAuth == "" && c.ClientSecret == nil {
 		c.ClientAuth = authNone

@@ -25,12 +25,17 @@ func (p *Provider) read(ctx context.Context) (*metadata, error) {
 			return nil, err
 		}
 		if d, err = parseDocument(body); err != nil {
-			return nil, &Error{Kind: ErrMalformed, Operation: OperationDiscovery, detail: err.Error()}
+			return nil, &Error{Kind: ErrMalformed, Operation: OperationDiscovery, narrow: ErrDocument, detail: err.Error()}
 		}
+	}
+	if d.Issuer != p.cfg.Issuer {
+		// OpenID Connect Discovery 1.0 section 4.3: exactly the same, character by character.
+		return nil, &Error{Kind: ErrMisconfigured, Operation: OperationDiscovery, narrow: ErrIssuer,
+			detail: fmt.Sprintf("the provider calls itself %q but the issuer is configured as %q", printable(d.Issuer), p.cfg.Issuer)}
 	}
 	m, err := p.resolve(d)
 	if err != nil {
-		return nil, &Error{Kind: ErrMisconfigured, Operation: OperationDiscovery, detail: err.Error()}
+		return nil, &Error{Kind: ErrMisconfigured, Operation: OperationDiscovery, narrow: ErrDocument, detail: err.Error()}
 	}
 	return m, nil
 }

@@ -27,6 +27,16 @@ var (
 	ErrMisconfigured = errors.New("the provider rejects our configuration")
 )
 
+// Narrower than a kind: an Error that is one of these still is of its kind, and says this instead of it.
+var (
+	// ErrIssuer is a discovery document of another issuer than the configured one (OpenID Connect Discovery 1.0 section
+	// 4.3). It is an ErrMisconfigured.
+	ErrIssuer = errors.New("the issuer is not the configured one")
+	// ErrDocument is a fault in what the provider publishes, its discovery document or its key set. It is an
+	// ErrMisconfigured, or an ErrMalformed where nothing could be read.
+	ErrDocument = errors.New("the provider's document cannot be used")
+)
+
 // Error is a failed operation at the provider. Its text is safe to log and to show to an operator.
 type Error struct {
 	// Kind is one of the sentinels above.
@@ -44,14 +54,19 @@ type Error struct {
 	// sent may be spent.
 	Lost bool
 
+	narrow error  // ErrIssuer or ErrDocument, where the Kind alone would mislead
 	detail string // words of our own, or sanitised ones
 	cause  error  // never a *url.Error: that one prints the URL
 }
 
-// Error names the operation, the kind, the status with its code, and a detail where there is one.
+// Error names the operation, the kind or what is narrower than it, the status with its code, and a detail where there is one.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %v", e.Operation, e.Kind)
+	kind := e.Kind
+	if e.narrow != nil {
+		kind = e.narrow
+	}
+	fmt.Fprintf(&b, "%s: %v", e.Operation, kind)
 	if e.Status != 0 {
 		fmt.Fprintf(&b, " (%s)", strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, e.Code)))
 	}
@@ -61,12 +76,15 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the kind, and the cause where it is known and harmless.
+// Unwrap gives the kind, what is narrower than it, and the cause where it is known and harmless.
 func (e *Error) Unwrap() []error {
-	if e.cause == nil {
-		return []error{e.Kind}
+	all := []error{e.Kind}
+	for _, more := range []error{e.narrow, e.cause} {
+		if more != nil {
+			all = append(all, more)
+		}
 	}
-	return []error{e.Kind, e.cause}
+	return all
 }
 
 // outcome is the kind of an error as a metric label.

@@ -93,3 +93,48 @@ func FuzzKeySet(f *testing.F) {
 		}
 	})
 }
+
+func FuzzLogoutClaims(f *testing.F) {
+	const issuer = "https://id.example.com"
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, seed := range []string{
+		`{"iss":"https://id.example.com","aud":"c","iat":1767225600,"exp":1767225720,"jti":"j","sub":"s","sid":"i","events":{"http://schemas.openid.net/event/backchannel-logout":{}}}`,
+		`{"iss":"https://id.example.com","aud":["x","c"],"iat":1767225600.5,"jti":"j","sub":"s","events":{"http://schemas.openid.net/event/backchannel-logout":{"a":[1]}}}`,
+		`{"iss":"https://id.example.com","aud":"c","iat":1e300,"jti":"j","sid":"s","events":{"http://schemas.openid.net/event/backchannel-logout":{}},"nbf":-1}`,
+		`{"nonce":null,"token_use":"id"}`, `{"events":[]}`, `null`, `[]`, ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	p, err := New(Config{Issuer: issuer, ClientID: "c", RedirectURL: issuer, LogoutRedirectURL: issuer, Now: func() time.Time { return now }})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		got, err := p.readLogoutClaims(payload)
+		if err != nil {
+			return
+		}
+		if got.Subject == "" && got.SessionID == "" || got.ID == "" || len(got.ID) > maxTokenID || len(got.Subject) > maxSubject || len(got.SessionID) > maxSessionID {
+			t.Errorf("whose: %+v", got)
+		}
+		if !now.Before(got.Expires) || got.Issued.After(now.Add(futureSkew)) || got.Expires.After(got.Issued.Add(logoutAge)) {
+			t.Errorf("when: %+v", got)
+		}
+	})
+}
+
+func FuzzLogoutToken(f *testing.F) {
+	const issuer = "https://id.example.com"
+	for _, seed := range []string{"", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJSUzI1NiIsInR5cCI6ImxvZ291dCtqd3QifQ.e30.AA", "{}"} {
+		f.Add(seed)
+	}
+	p, err := New(Config{Issuer: issuer, ClientID: "c", RedirectURL: issuer, LogoutRedirectURL: issuer})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if _, alg, err := p.readLogoutToken(raw); err == nil && (strings.HasPrefix(alg, "HS") || alg == "none" || len(raw) > MaxLogoutToken) {
+			t.Errorf("%d bytes signed with %q are taken for a logout token", len(raw), alg)
+		}
+	})
+}

@@ -49,7 +49,7 @@ type Config struct {
 	// ClientSecret gives the current secret at each call; nil means a public client.
 	ClientSecret func() []byte
 	// RefreshSecret fetches the secret afresh after the provider answered invalid_client; nil means never.
-	// It is called at most once in ten seconds, whoever asks.
+	// It is called at most once in ten seconds, whoever asks. The request is then repeated once.
 	RefreshSecret func(context.Context) error
 	// ClientAuth is client_secret_basic, client_secret_post or none. Empty means client_secret_basic, or none
 	// where ClientSecret is nil.
@@ -67,7 +67,7 @@ type Config struct {
 	Logout string
 	// Endpoints given here win over discovery; see Endpoints.
 	Endpoints Endpoints
-	// Claims names the ID-token claims that are kept in Tokens.Claims; nil keeps none. They are taken in this order,
+	// Claims names the ID-token claims that are kept in Tokens.Claims; nil keeps none. email brings email_verified along. They are taken in this order,
 	// and one that would take what is kept past 2 kB is left out; those after it still have their chance.
 	Claims []string
 	// Transport carries every request; nil means one of our own (connect within 3 s, headers up to 64 kB).
@@ -122,6 +122,12 @@ type Provider struct {
 	first sync.Once
 	tries schedule
 }
+
+// Issuer is the issuer identifier.
+func (p *Provider) Issuer() string { return p.cfg.Issuer }
+
+// ClientID is our name at the provider.
+func (p *Provider) ClientID() string { return p.cfg.ClientID }
 
 // New checks the configuration and returns a provider that has not been reached yet: no network is used.
 // The error names the field that is missing or wrong.

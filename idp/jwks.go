@@ -49,7 +49,7 @@ func (p *Provider) fetchKeysFrom(ctx context.Context, address string) ([]jose.JS
 	}
 	keys, err := parseKeys(body)
 	if err != nil {
-		return nil, &Error{Kind: ErrMalformed, Operation: OperationKeys, detail: err.Error()}
+		return nil, &Error{Kind: ErrMalformed, Operation: OperationKeys, narrow: ErrDocument, detail: err.Error()}
 	}
 	return keys, nil
 }

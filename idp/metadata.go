@@ -13,7 +13,7 @@ import (
 const maxURL = 2048
 
 // document is what is read of OpenID Provider Metadata (OpenID Connect Discovery 1.0 section 3, RFC 9207
-// section 3). What a document says of PKCE is not read: S256 is always sent.
+// section 3, RFC 8414 section 2). What it says of PKCE changes nothing, S256 is always sent: the last three are for Check.
 type document struct {
 	Issuer        string   `json:"issuer"`
 	Authorization string   `json:"authorization_endpoint"`
@@ -23,7 +23,25 @@ type document struct {
 	EndSession    string   `json:"end_session_endpoint"`
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 	IssuerParam   bool     `json:"authorization_response_iss_parameter_supported"`
+	ClientAuth    names    `json:"token_endpoint_auth_methods_supported"`
+	ResponseTypes names    `json:"response_types_supported"`
+	Challenges    names    `json:"code_challenge_methods_supported"`
 }
+
+// names is a list that only informs: one that is none must not cost the document that it stands in.
+type names []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *names) UnmarshalJSON(raw []byte) error {
+	var list []string
+	if json.Unmarshal(raw, &list) == nil {
+		*n = list
+	}
+	return nil
+}
+
+// lacks reports whether the provider says something here, and not this.
+func (n names) lacks(name string) bool { return len(n) > 0 && !slices.Contains(n, name) }
 
 // metadata is a document that has been checked, completed by configuration, and understood.
 type metadata struct {
@@ -48,12 +66,8 @@ func asymmetric() []string {
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 }
 
-// resolve checks a document and completes it. Its errors name the field and are safe to show.
+// resolve checks a document of our issuer and completes it. Its errors name the field and are safe to show.
 func (p *Provider) resolve(d document) (*metadata, error) {
-	if d.Issuer != p.cfg.Issuer {
-		// OpenID Connect Discovery 1.0 section 4.3: exactly the same, character by character.
-		return nil, fmt.Errorf("the provider calls itself %q but the issuer is configured as %q", printable(d.Issuer), p.cfg.Issuer)
-	}
 	explicit := p.cfg.Endpoints
 	d.Authorization = orElse(explicit.Authorization, d.Authorization)
 	d.Token = orElse(explicit.Token, d.Token)

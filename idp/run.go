@@ -2,6 +2,7 @@ package idp
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -58,16 +59,37 @@ func (p *Provider) Ready() error {
 }
 
 // Check takes one fresh look at discovery and keys and keeps neither. Its error says what is wrong in words fit
-// for an operator.
+// for an operator. What the provider says against our configuration, and may yet be wrong about, is only a warning in the
+// log.
 func (p *Provider) Check(ctx context.Context) error {
 	m, err := p.read(ctx)
 	if err != nil {
 		return err
 	}
+	p.warn(m)
 	if p.cfg.Logout == logoutOIDC && m.logout.form == logoutNone {
 		return &Error{Kind: ErrMisconfigured, Operation: OperationDiscovery,
 			detail: "logout is oidc but the provider has no end_session_endpoint"}
 	}
 	_, err = p.fetchKeysFrom(ctx, m.JWKS)
 	return err
+}
+
+// warn compares what the provider lists with what we do. Lists are often incomplete, so nothing is refused for them; and that
+// public clients are served, Cognito, Keycloak and Auth0 do not list at all.
+func (p *Provider) warn(m *metadata) {
+	for _, row := range []struct {
+		field  string
+		listed names
+		used   string
+	}{
+		{"token_endpoint_auth_methods_supported", m.ClientAuth, p.cfg.ClientAuth},
+		{"response_types_supported", m.ResponseTypes, "code"},
+		{"code_challenge_methods_supported", m.Challenges, "S256"},
+	} {
+		if row.used != authNone && row.listed.lacks(row.used) {
+			p.cfg.Logger.Warn("the provider's discovery document does not list what sign-in uses: it may refuse it",
+				"field", row.field, "used", row.used, "listed", printable(strings.Join(row.listed, " ")))
+		}
+	}
 }

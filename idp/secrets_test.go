@@ -85,3 +85,15 @@ func TestAnErrorIsOneShortPrintableLine(t *testing.T) {
 		t.Errorf("got %q", err)
 	}
 }
+
+func TestTokensPrintAsRedacted(t *testing.T) {
+	var log strings.Builder
+	tokens := idp.Tokens{AccessToken: "plant-1", RefreshToken: "plant-2", IDToken: "plant-3"}
+	request := idp.RefreshRequest{RefreshToken: "plant-4"}
+	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "tokens", tokens, "request", request)
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v %s", tokens, tokens, tokens, &tokens), fmt.Sprintf("%v %+v %#v", request, request, request), log.String()} {
+		if strings.Contains(text, "plant-") {
+			t.Errorf("printed a token: %s", text)
+		}
+	}
+}

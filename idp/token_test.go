@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -333,54 +332,6 @@ func TestACallerWhoLeavesIsNotKept(t *testing.T) {
 	})
 }
 
-func TestAClientSecretThatWasRotatedIsFetchedAfreshAndTheCallRepeatedOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		secret, fetched := "old", 0
-		f := newFake().answers("")
-		f.on("/token", func(w http.ResponseWriter, r *http.Request) {
-			if _, password, _ := r.BasicAuth(); password != "new" {
-				status(401, `{"error":"invalid_client"}`)(w, r)
-				return
-			}
-			f.serve(w, r)
-		})
-		p := open(t, f, func(c *idp.Config) {
-			c.ClientSecret = func() []byte { return []byte(secret) }
-			c.RefreshSecret = func(context.Context) error { secret = "new"; fetched++; return nil }
-		})
-		if _, err := refresh(p); err != nil {
-			t.Fatal(err)
-		}
-		if fetched != 1 || f.count("/token") != 2 {
-			t.Errorf("fetched %d times, asked %d times; want 1 and 2", fetched, f.count("/token"))
-		}
-	})
-}
-
-func TestAWrongClientSecretDoesNotFloodTheSecretStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fetched := 0
-		f := newFake()
-		f.on("/token", status(401, `{"error":"invalid_client"}`))
-		p := open(t, f, func(c *idp.Config) {
-			c.RefreshSecret = func(context.Context) error { fetched++; return nil }
-		})
-		for range 5 {
-			if _, err := refresh(p); !errors.Is(err, idp.ErrMisconfigured) {
-				t.Fatalf("got %v, want ErrMisconfigured", err)
-			}
-		}
-		if fetched != 1 || f.count("/token") != 6 {
-			t.Errorf("fetched %d times, asked %d times; want 1 and 6", fetched, f.count("/token"))
-		}
-		pass(10 * time.Second)
-		_, _ = refresh(p)
-		if fetched != 2 {
-			t.Errorf("fetched %d times after the floor, want 2", fetched)
-		}
-	})
-}
-
 func TestExpiryIsTheEarliestThatAnybodyStates(t *testing.T) {
 	jwtUntil := func(exp any) string {
 		return idToken(t, map[string]any{"exp": exp})
@@ -434,18 +385,6 @@ func TestExchangeRefusesToStartWithoutWhatProtectsIt(t *testing.T) {
 		f := newFake().answers("")
 		if _, err := open(t, f).Exchange(context.Background(), c.callback, c.pending); !errors.Is(err, c.want) || f.count("/token") != 0 {
 			t.Errorf("%s: got %v after %d requests, want %v after none", name, err, f.count("/token"), c.want)
-		}
-	}
-}
-
-func TestTokensPrintAsRedacted(t *testing.T) {
-	var log strings.Builder
-	tokens := idp.Tokens{AccessToken: "plant-1", RefreshToken: "plant-2", IDToken: "plant-3"}
-	request := idp.RefreshRequest{RefreshToken: "plant-4"}
-	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "tokens", tokens, "request", request)
-	for _, text := range []string{fmt.Sprintf("%v %+v %#v %s", tokens, tokens, tokens, &tokens), fmt.Sprintf("%v %+v %#v", request, request, request), log.String()} {
-		if strings.Contains(text, "plant-") {
-			t.Errorf("printed a token: %s", text)
 		}
 	}
 }

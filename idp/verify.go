@@ -37,32 +37,41 @@ type identity struct {
 }
 
 // verify checks an ID token, and waits for keys where they cannot be fetched at once.
-func (p *Provider) verify(ctx context.Context, g grant, got tokenAnswer) (identity, *Error) {
+func (p *Provider) verify(ctx context.Context, g grant, got tokenAnswer) (who identity, fail *Error) {
+	fail = awaitKeys(ctx, "ID token: ", func(ctx context.Context) (err error) {
+		who, err = p.verifyOnce(ctx, g, got)
+		return err
+	})
+	return who, fail
+}
+
+// awaitKeys repeats a verification while the keys for it cannot be fetched, for verifyTimeout at most.
+func awaitKeys(ctx context.Context, what string, verify func(context.Context) error) *Error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	for pause := keysPause; ; pause *= 2 {
-		who, err := p.verifyOnce(ctx, g, got)
+		err := verify(ctx)
 		switch {
 		case err == nil:
-			return who, nil
+			return nil
 		case ctx.Err() == nil && errors.Is(err, errKeysPending) && sleep(ctx, jitter(pause)):
 		case ctx.Err() != nil || errors.Is(err, errKeysPending):
-			return identity{}, &Error{Kind: ErrUnavailable, detail: "ID token: " + errKeysPending.Error(), cause: ctx.Err()}
+			return &Error{Kind: ErrUnavailable, detail: what + errKeysPending.Error(), cause: ctx.Err()}
 		default:
-			return identity{}, &Error{Kind: ErrUntrusted, detail: "ID token: " + printable(err.Error())}
+			return &Error{Kind: ErrUntrusted, detail: what + printable(err.Error())}
 		}
 	}
 }
 
 // witness remembers what the key set said, which go-oidc hands on as text only.
 type witness struct {
-	keys *keySet
-	err  error
+	verify func(ctx context.Context, jwt string) ([]byte, error) // of a keySet, as tokens of this origin are verified
+	err    error
 }
 
 // VerifySignature implements oidc.KeySet.
 func (w *witness) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	payload, err := w.keys.VerifySignature(ctx, jwt)
+	payload, err := w.verify(ctx, jwt)
 	w.err = err
 	return payload, err
 }
@@ -70,7 +79,7 @@ func (w *witness) VerifySignature(ctx context.Context, jwt string) ([]byte, erro
 // verifyOnce is OpenID Connect Core 1.0 section 3.1.3.7: go-oidc checks algorithm, signature, iss, aud, exp and nbf;
 // the rest is checked here, on the verified payload.
 func (p *Provider) verifyOnce(ctx context.Context, g grant, got tokenAnswer) (identity, error) {
-	keys := &witness{keys: p.keys}
+	keys := &witness{verify: p.keys.VerifySignature}
 	verifier := oidc.NewVerifier(g.metadata.Issuer, keys, &oidc.Config{
 		ClientID:             p.cfg.ClientID,
 		SupportedSigningAlgs: g.metadata.algorithms,

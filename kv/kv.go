@@ -1,10 +1,10 @@
 // Package kv is the small expiring key-value contract on which replicas agree: refresh leases and their results, revocations,
-// used sign-ins. It owns the contract, the lease built on it, and the form that lives in one process (Memory); every other
+// used sign-ins. It owns the contract, the lease built on it, the form that lives in one process (Memory), and the Guard before remote ones; every other
 // store is a package of its own that passes kvtest. It refuses to know what the values mean: callers seal what is secret.
 //
 //	Put(If: Absent) → version v1 → Put(If: v1) → version v2 > v1 → … → expired = unknown
 //
-// Read kv.go for the contract, then lease.go, then memory.go.
+// Read kv.go for the contract, then lease.go, then memory.go, feed.go and guard.go.
 package kv
 
 import (
@@ -31,6 +31,9 @@ const (
 	MaxKey   = 512                       // bytes of a key
 	MaxValue = 256 << 10                 // bytes of a value; below DynamoDB's item limit of 400 kB
 	MaxTTL   = 10 * 365 * 24 * time.Hour // ten years, Cognito's longest refresh token
+	MaxKeys  = 100                       // keys of one GetMany; what DynamoDB takes in one call
+
+	MaxMessage = 1 << 10 // bytes of a message of a Feed
 )
 
 var (
@@ -38,8 +41,8 @@ var (
 	ErrNotFound = errors.New("kv: no such key")
 	// ErrConflict means that a condition did not hold: nothing was changed.
 	ErrConflict = errors.New("kv: the entry is not the expected one")
-	// ErrInvalid means a key, value or lifetime outside the limits: a mistake of the caller.
-	ErrInvalid = errors.New("kv: key, value or lifetime out of bounds")
+	// ErrInvalid means a key, value, lifetime, message or number of keys outside the limits: a mistake of the caller.
+	ErrInvalid = errors.New("kv: key, value, lifetime, message or number of keys out of bounds")
 	// ErrFull means that the store has no room; it is a fault of the system, as a network error is.
 	ErrFull = errors.New("kv: the store is full")
 )
@@ -65,6 +68,10 @@ type Write struct {
 type Store interface {
 	// Get returns the entry, or ErrNotFound.
 	Get(ctx context.Context, key string) (Entry, error)
+	// GetMany returns the entries of up to MaxKeys keys, in the order of the keys; the zero Entry, whose version is Absent,
+	// stands for a key that is unknown. It costs one round trip. The entries are each of some moment during the call, not all
+	// of the same one. No keys is no entries; too many is ErrInvalid.
+	GetMany(ctx context.Context, keys ...string) ([]Entry, error)
 	// Put writes if the condition holds and returns the new version; ErrConflict if it does not hold.
 	Put(ctx context.Context, w Write) (Version, error)
 	// Delete removes the entry if it has the version, or whatever stands there for Any. An unknown key is nil, not an
@@ -72,6 +79,25 @@ type Store interface {
 	Delete(ctx context.Context, key string, expected Version) error
 	// Ping says whether the store answers at all; readiness asks it.
 	Ping(ctx context.Context) error
+}
+
+// Feed carries short messages to every replica that listens. It keeps nothing: who does not listen at that moment misses them, so
+// a message only says sooner what an entry says too. Those of one publisher keep their order; one may come twice. Methods are safe for
+// concurrent use.
+type Feed interface {
+	// Publish hands the message to all who listen, on this replica and all others, within a second. It takes 1 to MaxMessage
+	// bytes, else ErrInvalid; another error means that some may not hear it.
+	Publish(ctx context.Context, message []byte) error
+	// Listen calls l until ctx ends; it reconnects by itself for as long as that takes, with pauses. It never calls l from two
+	// goroutines at once.
+	Listen(ctx context.Context, l Listener)
+}
+
+// Listener hears a Feed. Both functions must return soon: what comes meanwhile waits.
+type Listener struct {
+	Hear func(message []byte) // the listener's own copy
+	// Missed is called each time messages may have passed unheard, when listening works again, and once when it first works.
+	Missed func()
 }
 
 // Check refuses a write that is outside the limits with ErrInvalid. Stores call it first.

@@ -1,8 +1,10 @@
 package kv
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -23,12 +25,14 @@ type Lease struct {
 // LeaseRequest asks for a lease.
 type LeaseRequest struct {
 	Key   string
-	Value []byte        // what others see while the work goes on
+	Value []byte        // what others see while the work goes on; see Withdraw for what is gained if no other lease has the same
 	TTL   time.Duration // how long the lease outlives its last renewal
 	Over  Version       // the version of an entry it may replace; Absent: none
 }
 
-// Acquire takes the lease, or answers ErrConflict when somebody else was first.
+// Acquire takes the lease, or answers ErrConflict when somebody else was first. After any other error but ErrNotAsked the lease may stand
+// all the same: who finds its own value there may acquire it again over that version, which shuts out the attempt that was not answered,
+// and who wants it no more calls Withdraw.
 func Acquire(ctx context.Context, s Store, r LeaseRequest) (*Lease, error) {
 	v, err := s.Put(ctx, Write{Key: r.Key, Value: r.Value, TTL: r.TTL, If: r.Over})
 	if err != nil {
@@ -49,6 +53,45 @@ func (l *Lease) Renew(ctx context.Context) error {
 	return l.put(ctx, l.value, l.ttl, false)
 }
 
+// renewTime bounds one renewal.
+const renewTime = time.Second
+
+// Keep renews the lease at every interval until stop is called, so that slow work does not let a second holder in; stop waits for a
+// renewal under way. failed is told of one that came to nothing, a panic of the store included, which would end the process here.
+func (l *Lease) Keep(ctx context.Context, every time.Duration, failed func(error)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if err := l.renewOnce(ctx); err != nil {
+					failed(err)
+				}
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// renewOnce is not cut short when the work ends meanwhile: a renewal that may or may not have taken place would leave the holder
+// without the version that it settles over.
+func (l *Lease) renewOnce(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("kv: panic: %v", p)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTime)
+	defer cancel()
+	return l.Renew(ctx)
+}
+
 // Settle puts the result where the lease stood, if it is still held; ErrConflict if it was lost.
 func (l *Lease) Settle(ctx context.Context, result []byte, ttl time.Duration) error {
 	return l.put(ctx, result, ttl, true)
@@ -63,6 +106,27 @@ func (l *Lease) Release(ctx context.Context) error {
 	}
 	l.over = true
 	if err := l.store.Delete(ctx, l.key, l.fence); err != nil && !errors.Is(err, ErrConflict) {
+		return err
+	}
+	return nil
+}
+
+// Withdraw takes back a lease of which nobody knows whether it stands. It may be tried until it succeeds: it touches nothing but this lease.
+func (l *Lease) Withdraw(ctx context.Context) error { return Withdraw(ctx, l.store, l.key, l.value) }
+
+// Withdraw removes the lease if one with this value stands there, for a holder whose Acquire or Release was not answered. The value must be
+// of that one lease alone. A write that is still on its way when Withdraw looks is not found, and runs out by itself.
+func Withdraw(ctx context.Context, s Store, key string, value []byte) error {
+	e, err := s.Get(ctx, key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !bytes.Equal(e.Value, value):
+		return nil
+	}
+	if err := s.Delete(ctx, key, e.Version); err != nil && !errors.Is(err, ErrConflict) {
 		return err
 	}
 	return nil

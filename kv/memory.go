@@ -20,7 +20,7 @@ type MemoryConfig struct {
 	Now      func() time.Time // default time.Now
 }
 
-// Memory is a Store within the process: what it holds is gone with it, and other replicas do not see it. It refuses writes
+// Memory is a Store and a Feed within the process: what it holds is gone with it, and other replicas do not see it. It refuses writes
 // when full rather than evicting, because a lease or a revocation that vanishes early is worse than one that fails loudly.
 type Memory struct {
 	now func() time.Time
@@ -31,6 +31,9 @@ type Memory struct {
 	queue   expiryQueue      // soonest to expire first
 	bytes   int
 	version Version
+
+	feed      sync.Mutex
+	listeners map[*queue]struct{}
 }
 
 type item struct {
@@ -48,7 +51,7 @@ func NewMemory(c MemoryConfig) *Memory {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Memory{now: c.Now, max: c.MaxBytes, items: map[string]*item{}}
+	return &Memory{now: c.Now, max: c.MaxBytes, items: map[string]*item{}, listeners: map[*queue]struct{}{}}
 }
 
 // Get implements Store.
@@ -62,6 +65,23 @@ func (m *Memory) Get(_ context.Context, key string) (Entry, error) {
 	e := it.entry
 	e.Value = slices.Clone(e.Value)
 	return e, nil
+}
+
+// GetMany implements Store; here the entries are all of the same moment.
+func (m *Memory) GetMany(_ context.Context, keys ...string) ([]Entry, error) {
+	if err := CheckKeys(keys); err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, len(keys))
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for i, key := range keys {
+		if it := m.live(key); it != nil {
+			entries[i] = it.entry
+			entries[i].Value = slices.Clone(it.entry.Value)
+		}
+	}
+	return entries, nil
 }
 
 // Put implements Store.

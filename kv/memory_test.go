@@ -70,3 +70,41 @@ func BenchmarkMemoryGetOfAnUnknownKey(b *testing.B) {
 		_, _ = m.Get(b.Context(), "ended/AAAAAAAAAAAAAAAAAAAAAA")
 	}
 }
+
+// What a request asks of the store: one entry each for its session, its person, and its refresh; as a rule none is there.
+func BenchmarkMemoryThreeGets(b *testing.B) {
+	m := filled(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, key := range asked {
+			_, _ = m.Get(b.Context(), key)
+		}
+	}
+}
+
+func BenchmarkMemoryGetManyOfThree(b *testing.B) {
+	m := filled(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.GetMany(b.Context(), asked[:]...); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+var asked = [...]string{"result/AAAAAAAAAAAAAAAAAAAAAA", "ended/AAAAAAAAAAAAAAAAAAAAAA", "person/AAAAAAAAAAAAAAAAAAAAAA"}
+
+// filled has the first of those that are asked for, in a crowd.
+func filled(b *testing.B) *kv.Memory {
+	b.Helper()
+	m := kv.NewMemory(kv.MemoryConfig{})
+	for i := range 10_000 {
+		if _, err := m.Put(b.Context(), kv.Write{Key: fmt.Sprint("ended/", i), TTL: time.Hour}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if _, err := m.Put(b.Context(), kv.Write{Key: asked[0], Value: make([]byte, 2048), TTL: time.Hour}); err != nil {
+		b.Fatal(err)
+	}
+	return m
+}

@@ -103,13 +103,13 @@ func (r *Resolver) Resolve(ctx context.Context, ref string) (Value, error) {
 		text, err := r.readEnv(ref, name)
 		return New(text), err
 	case "file":
-		return r.follow(ctx, ref, func(context.Context) ([]byte, error) { return r.readPath(ref, name) })
+		return r.follow(ctx, &source{ref: ref, local: true, fetch: func(context.Context) ([]byte, error) { return r.readPath(ref, name) }})
 	default:
 		want, err := parseAWS(ref, name)
 		if err != nil {
 			return Value{}, err
 		}
-		return r.follow(ctx, ref, func(ctx context.Context) ([]byte, error) { return r.readAWS(ctx, ref, want) })
+		return r.follow(ctx, &source{ref: ref, fetch: func(ctx context.Context) ([]byte, error) { return r.readAWS(ctx, ref, want) }})
 	}
 }
 
@@ -142,21 +142,21 @@ func (r *Resolver) dueSources() []*source {
 	return due
 }
 
-// follow opens a source for ref and remembers it, unless it is known already.
-func (r *Resolver) follow(ctx context.Context, ref string, fetch func(context.Context) ([]byte, error)) (Value, error) {
-	if s, known := r.known(ref); known {
-		return Value{src: s}, nil
+// follow opens the source and remembers it, unless one of its reference is known already.
+func (r *Resolver) follow(ctx context.Context, s *source) (Value, error) {
+	if known, ok := r.known(s.ref); ok {
+		return Value{src: known}, nil
 	}
-	s := &source{ref: ref, fetch: fetch, now: r.config.Now, failed: r.failed, log: r.config.Logger}
+	s.now, s.report, s.log = r.config.Now, r.failed, r.config.Logger
 	if err := s.open(ctx); err != nil {
 		return Value{}, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if first, known := r.sources[ref]; known {
+	if first, known := r.sources[s.ref]; known {
 		s = first
 	}
-	r.sources[ref] = s
+	r.sources[s.ref] = s
 	return Value{src: s}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // keySize is the length of a key in bytes.
@@ -17,7 +18,9 @@ const keySize = 32
 var ErrNoKeys = errors.New("no key is given, want at least one")
 
 // Ring is a ring of 32-byte keys, newest first: the first seals, all open. Its keys follow
-// the references they came from. It is safe for concurrent use.
+// the references they came from; a first key that a refresh brings only opens for two minutes,
+// in which the one before it goes on sealing and other replicas come to know the new one.
+// It is safe for concurrent use.
 type Ring struct {
 	values []Value
 }
@@ -68,16 +71,19 @@ func CheckKeys(values ...Value) []error {
 	return faults
 }
 
-// Keys returns the decoded keys, newest first, for the caller to keep until Version moves.
+// Keys returns the decoded keys, the one that seals first, for the caller to keep until Version moves.
 // A key that a refresh replaced follows at the end until it is replaced once more: what
 // it sealed a moment ago, here or on another replica, still opens. To cut a key off at
 // once, replace it and restart.
 func (r *Ring) Keys() [][]byte {
 	var keys, former [][]byte
-	for _, v := range r.values {
-		h := v.src.held.Load()
+	for i, v := range r.values {
+		h := v.src.state()
+		if i == 0 && !h.ripe.IsZero() {
+			keys = appendKey(keys, h.sealing)
+		}
 		keys = appendKey(keys, h.current)
-		former = append(former, h.former)
+		former = append(former, h.former, h.sealing)
 	}
 	for _, text := range former {
 		keys = appendKey(keys, text)
@@ -90,7 +96,7 @@ func (r *Ring) Keys() [][]byte {
 func (r *Ring) Version() uint64 {
 	version := uint64(1)
 	for _, v := range r.values {
-		version += v.src.held.Load().version
+		version += v.src.state().version
 	}
 	return version
 }
@@ -106,6 +112,11 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	}
 	return errors.Join(faults...)
 }
+
+// LastRead is when the last successful read of the first key began: what was stored by then is known here. Only the first is asked,
+// because what somebody seals with is his first key. False means that no read brings another: it is a literal, or could not be read
+// for five minutes, after which nobody is to wait for what it may hold.
+func (r *Ring) LastRead() (at time.Time, follows bool) { return r.values[0].src.lastRead() }
 
 // GenerateKey returns a fresh random key in the form that NewRing reads.
 func GenerateKey() string {

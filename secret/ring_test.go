@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,116 @@ func (rot *rotating) refresh(t *testing.T) error {
 	return rot.ring.Refresh(t.Context())
 }
 
+// ripen lets the time pass in which a new key only opens.
+func (rot *rotating) ripen() { rot.now = rot.now.Add(2 * time.Minute) }
+
+// A replica that may not look for new keys just now must not meet what one of them sealed.
+func TestAKeyThatAReadBringsOpensAtOnceAndSealsOnlyWhenAllHadTheirLook(t *testing.T) {
+	k0, raw0 := key(40)
+	k1, raw1 := key(41)
+	k2, raw2 := key(42)
+	k3, raw3 := key(43)
+	rot := newRotating(t, k1, k0)
+	is := func(when string, want ...[]byte) {
+		t.Helper()
+		if got := rot.ring.Keys(); !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Errorf("%s: got %x, want %x", when, got, want)
+		}
+	}
+	rot.current, rot.previous = k2, k1
+	if err := rot.refresh(t); err != nil {
+		t.Fatal(err)
+	}
+	is("at once", raw1, raw2, raw0)
+	young := rot.ring.Version()
+	rot.now = rot.now.Add(2*time.Minute - time.Second)
+	is("a moment before", raw1, raw2, raw0)
+	if got := rot.ring.Version(); got != young {
+		t.Errorf("a moment before: got version %d, want %d", got, young)
+	}
+	rot.now = rot.now.Add(time.Second)
+	if got := rot.ring.Version(); got <= young {
+		t.Errorf("version %d did not grow from %d: nobody would seal with the new key", got, young)
+	}
+	is("then", raw2, raw1, raw0)
+	if got := rot.ring.Version(); got != young+2 { // both keys were read
+		t.Errorf("got version %d for the same keys, want %d", got, young+2)
+	}
+	rot.now = rot.now.Add(time.Hour)
+	rot.current, rot.previous = k1, k2
+	if err := rot.refresh(t); err != nil {
+		t.Fatal(err)
+	}
+	rot.current = k3
+	if err := rot.refresh(t); err != nil {
+		t.Fatal(err)
+	}
+	is("one that was replaced before it sealed", raw2, raw3, raw1)
+	rot.ripen()
+	is("then", raw3, raw2, raw1)
+}
+
+func TestRingSaysWhenItsKeysWereReadLast(t *testing.T) {
+	k0, _ := key(50)
+	k1, _ := key(51)
+	rot := newRotating(t, k1, k0)
+	start := rot.now
+	is := func(when string, want time.Time) {
+		t.Helper()
+		if got, follows := rot.ring.LastRead(); !got.Equal(want) || !follows {
+			t.Errorf("%s: got %s and %v, want %s and true", when, got, follows, want)
+		}
+	}
+	is("at the start", start)
+	rot.current = "hunter2!"
+	if err := rot.refresh(t); err == nil {
+		t.Error("a bad key was taken")
+	}
+	is("after a read that brought only one of them", start)
+	rot.current = k1
+	if err := rot.refresh(t); err != nil {
+		t.Fatal(err)
+	}
+	is("after a good read", rot.now)
+	fixed, err := secret.NewRing(literals(k0)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, follows := fixed.LastRead(); follows {
+		t.Error("a literal was read again")
+	}
+}
+
+// What cannot be read any more is no reason to keep everybody waiting for ever.
+func TestRingJudgesItsReadsByTheKeyThatSeals(t *testing.T) {
+	k0, _ := key(60)
+	k1, _ := key(61)
+	rot := newRotating(t, k1, k0)
+	rot.previous = "hunter2!"
+	if err := rot.refresh(t); err == nil {
+		t.Error("a bad key was taken")
+	}
+	if got, follows := rot.ring.LastRead(); !got.Equal(rot.now) || !follows {
+		t.Errorf("a key that only opens cannot be read: got %s and %v, want %s and true", got, follows, rot.now)
+	}
+	rot.current = "hunter2!"
+	for minute := range 7 {
+		if err := rot.refresh(t); err == nil {
+			t.Error("a bad key was taken")
+		}
+		if _, follows := rot.ring.LastRead(); follows != (minute <= 5) {
+			t.Errorf("%d minutes after the first read that failed: got %v", minute, follows)
+		}
+	}
+	rot.current = k1
+	if err := rot.refresh(t); err == nil {
+		t.Error("a bad key was taken")
+	}
+	if got, follows := rot.ring.LastRead(); !got.Equal(rot.now) || !follows {
+		t.Errorf("it can be read again: got %s and %v, want %s and true", got, follows, rot.now)
+	}
+}
+
 func TestRingFollowsARotation(t *testing.T) {
 	k0, raw0 := key(10)
 	k1, raw1 := key(11)
@@ -144,6 +255,7 @@ func TestRingFollowsARotation(t *testing.T) {
 	if rot.ring.Version() <= before {
 		t.Errorf("version %d did not grow from %d", rot.ring.Version(), before)
 	}
+	rot.ripen()
 	got := rot.ring.Keys()
 	if len(got) != 3 || !bytes.Equal(got[0], raw2) || !bytes.Equal(got[1], raw1) || !bytes.Equal(got[2], raw0) {
 		t.Errorf("got %x", got)
@@ -161,6 +273,7 @@ func TestRingOpensWithTheReplacedKeyWhileTheOtherStageLagsBehind(t *testing.T) {
 	if err := rot.refresh(t); err != nil {
 		t.Fatal(err)
 	}
+	rot.ripen()
 	got := rot.ring.Keys()
 	if len(got) != 3 || !bytes.Equal(got[0], raw2) || !bytes.Equal(got[2], raw1) {
 		t.Errorf("got %x", got)

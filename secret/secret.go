@@ -54,8 +54,10 @@ func (v Value) Bytes() []byte {
 }
 
 // Refresh reads the reference afresh, for a caller that has just seen the value refused.
-// Callers share one read, and reads are at least 10 s apart: a call that comes sooner gets
-// the last outcome. When reading fails the last good bytes stay and the error says why.
+// Callers share one read. Over the network, and of a file that could not be read, reads are
+// at least 10 s apart: a call that comes sooner gets the last outcome. A file is otherwise read
+// for each call, anew where a read was under way. When reading fails, or hangs for 11 s, the
+// last good bytes stay and the error says why.
 // What cannot change (a literal, env:, a Value that is not set) is left alone. A caller
 // whose ctx ends stops waiting; the read goes on for the others.
 func (v Value) Refresh(ctx context.Context) error {

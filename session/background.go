@@ -20,8 +20,11 @@ func (m *Manager) caught(ctx context.Context, work string, err *error) {
 }
 
 // Drain waits until no refresh and no revocation is under way, or ctx ends: a process that stops in the middle of a rotation
-// would take the new tokens with it.
-func (m *Manager) Drain(ctx context.Context) error { return m.running.wait(ctx) }
+// would take the new tokens with it. It is for the end of the process: what is tried again and again is tried once more.
+func (m *Manager) Drain(ctx context.Context) error {
+	m.backlog.leave()
+	return m.running.wait(ctx)
+}
 
 // flightCount counts what runs on its own. A sync.WaitGroup would do, were it allowed to grow while somebody waits.
 type flightCount struct {

@@ -17,7 +17,7 @@ func cognitoHouse(b *testing.B, change ...func(*session.Config)) (*house, *sessi
 		b.Fatal(err)
 	}
 	h.Manager = m
-	s, cookies, err := h.Start(b.Context(), cognitoTokens(time.Now()), nil)
+	s, cookies, err := h.Start(b.Context(), cognitoTokens(time.Now()), nil, "")
 	if err != nil {
 		b.Fatal(err)
 	}

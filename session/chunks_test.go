@@ -14,7 +14,7 @@ import (
 func sized(t testing.TB, h *house, b *browser, n int) []*http.Cookie {
 	t.Helper()
 	now := time.Now()
-	_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: part(noise(1, n)), Issued: now, Expires: now.Add(time.Hour)}, b.header())
+	_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: part(noise(1, n)), Issued: now, Expires: now.Add(time.Hour)}, b.header(), "")
 	if err != nil {
 		t.Fatalf("%d bytes: %v", n, err)
 	}
@@ -30,7 +30,7 @@ func TestEverySizeAroundChunkBoundariesComesBackWhole(t *testing.T) {
 		now := time.Now()
 		token := part(noise(1, n))
 		b := &browser{}
-		_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: token, Issued: now, Expires: now.Add(time.Hour)}, nil)
+		_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: token, Issued: now, Expires: now.Add(time.Hour)}, nil, "")
 		if errors.Is(err, session.ErrTooLarge) {
 			if last != 5 {
 				t.Errorf("too large after %d chunks, want 5", last)

@@ -19,13 +19,18 @@ import (
 //	1 B   format version
 //	4 B   checksum of the dictionary
 //	16 B  ID
-//	      started, seen-started, generation, issued-started, expires-issued, in seconds
+//	      started, life, seen-started, generation, issued-started, expires-issued, in seconds
 //	      binary run: what does not compress (signatures, the refresh token's ciphertext)
 //	      UUID run:   see uuid.go
 //	      deflated:   access, refresh and ID token, nonce, scope, subject, provider's session, claims
 //
 // The runs are apart because deflating random bytes costs time and spoils the codes of the text beside it.
-const formatVersion = 1
+//
+// Without life it is version 1, which is still read. Version 2 never was: a ticket begins so.
+const (
+	formatVersion  = 3
+	formatLifeless = 1
+)
 
 // maxInflated bounds what a sealed cookie may unfold to. Only our own seal gets this far; the bound is for our mistakes.
 const maxInflated = 128 << 10
@@ -90,7 +95,7 @@ func (c *codec) pack(s *Session) ([]byte, error) {
 	out = binary.AppendUvarint(out, uint64(started))
 	issued := max(started, s.Tokens.Issued.Unix()) // a token received before the session began must not seem to live longer
 	for _, n := range []int64{
-		s.Seen.Unix() - started, int64(s.Generation), issued - started, s.Tokens.Expires.Unix() - issued,
+		int64(s.life / time.Second), s.Seen.Unix() - started, int64(s.Generation), issued - started, s.Tokens.Expires.Unix() - issued,
 	} {
 		out = binary.AppendUvarint(out, uint64(min(max(0, n), math.MaxInt32))) // what unpack takes
 	}
@@ -121,12 +126,15 @@ func (c *codec) deflate(out, text []byte) []byte {
 
 // unpack is the inverse of pack; errFormat for anything pack did not make with the same dictionary.
 func (c *codec) unpack(b []byte) (*Session, error) {
-	if len(b) < 21 || b[0] != formatVersion || binary.BigEndian.Uint32(b[1:]) != c.checksum {
+	if len(b) < 21 || (b[0] != formatVersion && b[0] != formatLifeless) || binary.BigEndian.Uint32(b[1:]) != c.checksum {
 		return nil, errFormat
 	}
 	s := &Session{ID: ID(b[5:21])}
 	r := reader{b: b[21:]}
 	s.Started = time.Unix(r.seconds(), 0)
+	if b[0] != formatLifeless {
+		s.life = r.duration()
+	}
 	s.Seen = s.Started.Add(r.duration())
 	s.Generation = uint32(r.number(math.MaxInt32))
 	s.Tokens.Issued = s.Started.Add(r.duration())
@@ -153,7 +161,6 @@ func (c *codec) unpack(b []byte) (*Session, error) {
 	if t.bad || run.bad || len(t.b) > 0 || len(run.b) > 0 {
 		return nil, errFormat
 	}
-	s.endedKey = endedKey(s.ID)
 	return s, nil
 }
 

@@ -17,6 +17,8 @@ func (oneKey) Version() uint64 { return 1 }
 
 func (oneKey) Refresh(context.Context) error { return nil }
 
+func (oneKey) LastRead() (time.Time, bool) { return time.Time{}, false }
+
 func sample() *Session {
 	now := time.Unix(1_790_000_000, 0)
 	return &Session{ID: ID{1, 2, 3}, Started: now, Seen: now.Add(time.Minute), Generation: 7, Tokens: Tokens{
@@ -55,6 +57,50 @@ func TestAnUnknownFormatIsNotMisread(t *testing.T) {
 	}
 }
 
+// The first release sealed no life: such a session lasts as long as the configuration says, and goes on as it was.
+func TestASessionOfTheFirstFormatIsRead(t *testing.T) {
+	c := newCodec("https://issuer.example", "client")
+	old := mustPack(t, c, sample())
+	const life = 21 + 5 // behind the head and the start
+	if old[life] != 0 {
+		t.Fatalf("% x: a life where none is known", old[:life+1])
+	}
+	old = append(old[:life:life], old[life+1:]...)
+	old[0] = formatLifeless
+	s, err := c.unpack(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(mustPack(t, c, s), mustPack(t, c, sample())) {
+		t.Errorf("read as %+v", s)
+	}
+	m := &Manager{c: Config{MaxAge: 3 * time.Hour}}
+	if got, want := m.Limit(s), s.Started.Add(3*time.Hour); !got.Equal(want) {
+		t.Errorf("it lasts until %s, want %s", got, want)
+	}
+}
+
+func TestALifeIsPackedInWholeSecondsAndNeverAsNone(t *testing.T) {
+	c := newCodec("https://issuer.example", "client")
+	for maxAge, want := range map[time.Duration]time.Duration{
+		720 * time.Hour: 720 * time.Hour, 1500 * time.Millisecond: 2 * time.Second, time.Nanosecond: time.Second,
+	} {
+		s := sample()
+		s.life = wholeSeconds(maxAge)
+		again, err := c.unpack(mustPack(t, c, s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again.life != want {
+			t.Errorf("%s came back as %s, want %s", maxAge, again.life, want)
+		}
+		m := &Manager{c: Config{MaxAge: maxAge}}
+		if got := m.Limit(again).Sub(again.Started); got != maxAge {
+			t.Errorf("with MaxAge %s it lasts %s", maxAge, got)
+		}
+	}
+}
+
 // A session of a later release, sealed under the same keys, is no session here: the cookie is cleared, nothing is misread.
 func TestACookieOfALaterReleaseIsUnreadable(t *testing.T) {
 	s, err := newSealer(oneKey{})
@@ -77,7 +123,7 @@ func TestACookieOfALaterReleaseIsUnreadable(t *testing.T) {
 func TestABombIsNotUnfolded(t *testing.T) {
 	c := newCodec("https://issuer.example", "client")
 	head := mustPack(t, c, sample())[:21]
-	body := append(head, make([]byte, 5+1+1)...) // five numbers and two empty runs
+	body := append(head, make([]byte, 6+1+1)...) // six numbers and two empty runs
 	bomb := c.deflate(body, []byte(strings.Repeat("a", 4<<20)))
 	if s, err := c.unpack(bomb); s != nil || !errors.Is(err, errFormat) {
 		t.Errorf("%v, %v; want errFormat", s, err)

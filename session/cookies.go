@@ -15,9 +15,12 @@ const (
 	cookieLimit = 4096
 	// maxChunks bounds a session to 20 kB; Node refuses more than 16 kB of headers, nginx 8 kB by default.
 	maxChunks = 5
-	// maxSameName is how many cookies of one name are looked at: a foreign one may stand before ours.
-	maxSameName = 4
-	// maxBrought bounds the cookies of ours that are looked at in one request.
+	// maxSameName is how many whole sessions of one request are tried: foreign ones may stand before ours, from the paths and parent domains
+	// that a browser knows. Together they are no longer than the header.
+	maxSameName = 16
+	// maxJoined is the same of sessions in chunks, of which each try reads all chunks anew.
+	maxJoined = 4
+	// maxBrought bounds how many cookies of each kind are looked at in one request.
 	maxBrought = 64
 )
 
@@ -25,17 +28,20 @@ type brought struct{ name, value string }
 
 // ours picks the cookies of this manager out of Cookie header lines, in the browser's order. The header is read here rather
 // than by net/http because the session cookie is most of it: splitting and copying every cookie costs more than opening ours.
+// Kinds are counted apart: a neighbouring host can set any number of pending sign-ins or chunks, and none may hide the session.
 func (m *Manager) ours(header []string) []brought {
 	var out []brought
+	var seen [kinds]int
 	for _, line := range header {
-		for len(line) > 0 && len(out) < maxBrought {
+		for len(line) > 0 {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")
 			name, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if !ok || !strings.HasPrefix(name, m.c.CookieName) {
+			if !ok || !m.Owns(name) {
 				continue
 			}
-			if rest := name[len(m.c.CookieName):]; rest == "" || rest[0] == '.' {
+			k := m.kindOf(name)
+			if seen[k]++; seen[k] <= maxBrought {
 				out = append(out, brought{name, value})
 			}
 		}
@@ -43,20 +49,47 @@ func (m *Manager) ours(header []string) []brought {
 	return out
 }
 
+// kind is what one of our cookies is for.
+type kind int
+
+const (
+	kindSession kind = iota
+	kindChunk
+	kindOther // pending sign-ins, the note of a sign-out
+	kinds
+)
+
+func (m *Manager) kindOf(name string) kind {
+	switch {
+	case name == m.c.CookieName:
+		return kindSession
+	case m.isChunk(name):
+		return kindChunk
+	}
+	return kindOther
+}
+
 // sealedValues gives the sealed sessions that the browser brought: one cookie is a whole, "N." before it says that N-1
 // further chunks follow. Anything that is not whole gives nothing.
 func (m *Manager) sealedValues(all []brought) []string {
 	var out []string
+	joined := 0
 	for _, b := range all {
-		if b.name != m.c.CookieName || len(out) == maxSameName {
+		if b.name != m.c.CookieName {
 			continue
 		}
 		if len(b.value) < 2 || b.value[1] != '.' {
-			out = append(out, b.value)
+			if len(out)-joined < maxSameName {
+				out = append(out, b.value)
+			}
+			continue
+		}
+		if joined == maxJoined {
 			continue
 		}
 		if whole, ok := m.join(b.value, all); ok {
 			out = append(out, whole)
+			joined++
 		}
 	}
 	return out
@@ -102,11 +135,11 @@ func (m *Manager) Cookies(s *Session, header []string) ([]*http.Cookie, error) {
 
 // sealed is the session in as few cookies as it takes.
 func (m *Manager) sealed(s *Session) ([]*http.Cookie, error) {
-	left := int(s.Started.Add(m.c.MaxAge).Sub(m.c.Now()).Seconds())
+	left := int(m.Limit(s).Sub(m.c.Now()).Seconds())
 	if left <= 0 {
 		return nil, &Ended{Reason: ReasonExpired}
 	}
-	packed, err := m.codec.pack(s)
+	packed, err := m.packed(s)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +148,14 @@ func (m *Manager) sealed(s *Session) ([]*http.Cookie, error) {
 		return nil, err
 	}
 	return m.split(value, left)
+}
+
+// packed is what the cookie carries: the session, or the ticket for it.
+func (m *Manager) packed(s *Session) ([]byte, error) {
+	if m.c.Mode == ModeServer {
+		return s.ticket.packed(), nil
+	}
+	return m.codec.pack(s)
 }
 
 func (m *Manager) split(sealed string, maxAge int) ([]*http.Cookie, error) {
@@ -140,6 +181,12 @@ func (m *Manager) split(sealed string, maxAge int) ([]*http.Cookie, error) {
 	return cookies, nil
 }
 
+// Chunked says whether cookies that were made here are good only all together. If not, the first is the session, and the
+// deletions after it may get lost.
+func Chunked(cookies []*http.Cookie) bool {
+	return len(cookies) > 1 && cookies[1].MaxAge > 0
+}
+
 // Clear gives the cookies that delete whatever session the browser brought; none if it brought none.
 func (m *Manager) Clear(header []string) []*http.Cookie { return m.deletions(header, nil) }
 
@@ -148,7 +195,7 @@ func (m *Manager) Clear(header []string) []*http.Cookie { return m.deletions(hea
 func (m *Manager) deletions(header []string, kept []*http.Cookie) []*http.Cookie {
 	var out []*http.Cookie
 	for _, b := range m.ours(header) {
-		if b.name != m.c.CookieName && !m.isChunk(b.name) {
+		if m.kindOf(b.name) == kindOther {
 			continue
 		}
 		same := func(c *http.Cookie) bool { return c.Name == b.name }

@@ -135,12 +135,36 @@ func TestASessionIsFoundWhereverItStandsInTheHeader(t *testing.T) {
 		"behind three foreign ones":                     {cookieName + "=; " + cookieName + "=3.x; " + cookieName + "=" + part(noise(1, 300)) + "; " + ours},
 		"before a foreign one":                          {ours + "; " + cookieName + "=theirs"},
 		"behind a foreign one that counts chunks":       {cookieName + "=2.theirs; " + cookieName + ".1=theirs; " + ours},
+		"behind fifteen foreign ones":                   {strings.Repeat(cookieName+"=garbage; ", 15) + ours},
+		"behind five whose chunks are there":            {strings.Repeat(cookieName+"=2.theirs; ", 5) + cookieName + ".1=theirs; " + ours},
+		"behind more pending sign-ins than are read":    {repeated(cookieName+".p.%d=A; ", 300) + ours},
+		"behind more chunks than are read":              {strings.Repeat(cookieName+".7=A; ", 300) + ours},
+		"behind more of everything, on its own line":    {repeated(cookieName+".p.%d=A; ", 300), repeated(cookieName+".%d=A; ", 100), ours},
 		"behind sixty cookies of other names like ours": {strings.Repeat(cookieName+"y=1; ", 100) + ours},
 	} {
 		s, err := h.Load(t.Context(), header)
 		if err != nil || s.ID != want.ID {
 			t.Errorf("%s: %v, %v; want the session", name, s, err)
 		}
+	}
+}
+
+// repeated is a format n times, with growing numbers.
+func repeated(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
+// What stands before a session must not keep it from being deleted either.
+func TestASessionBehindManyOtherCookiesIsCleared(t *testing.T) {
+	h := newHouse(t)
+	_, b := h.signIn(t)
+	gone := h.Clear([]string{repeated(cookieName+".p.%d=A; ", 300) + b.header()[0]})
+	if len(gone) != 1 || gone[0].Name != cookieName || gone[0].MaxAge >= 0 {
+		t.Errorf("%v is set, want the session's deletion alone", gone)
 	}
 }
 

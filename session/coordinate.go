@@ -3,7 +3,7 @@ package session
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
+	"log/slog"
 	"time"
 
 	"vestibule/kv"
@@ -16,7 +16,8 @@ const maxHops = 64
 // excludes all other replicas.
 //
 //	unknown, stale result, gave up → take the lease → Provider.Refresh → result
-//	leased                         → look again until it is something else
+//	leased by another replica      → look again until it is something else
+//	leased here                    → a flight of before left it: take it again
 //	newer result                   → adopt it
 //	newer result in doubt          → confirm it, then adopt it
 //	failed                         → the session is over
@@ -28,12 +29,20 @@ func (m *Manager) coordinate(ctx context.Context, s *Session, store kv.Store) (*
 	if d, ok := m.doubted(ctx, m.local, s); ok {
 		return m.confirm(ctx, d)
 	}
-	key := recordKey(s)
+	c := m.newClaim(s, store)
+	defer m.renounce(ctx, c)
 	awaited := kv.Absent // the lease that was waited for last
+	var held time.Time   // until then its holder may be at work, whatever the store says
 	for {
-		e, err := store.Get(ctx, key)
+		e, err := store.Get(ctx, c.key)
 		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			if m.waitedForStore(ctx, s, store, held, &m.unread, err) {
+				continue
+			}
 			return m.alone(ctx, s, store, err)
+		}
+		if store != kv.Store(m.local) {
+			m.unread.over()
 		}
 		r := record(e.Value)
 		switch {
@@ -47,8 +56,8 @@ func (m *Manager) coordinate(ctx context.Context, s *Session, store kv.Store) (*
 			}
 		case r.is(stateFailed):
 			return nil, m.over(ctx, s, Reason(r[1:]))
-		case r.is(stateLeased):
-			awaited = e.Version
+		case r.is(stateLeased) && !m.holder.owns(r):
+			awaited, held = e.Version, time.Now().Add(m.t.Lease)
 			if err := m.pause(ctx); err != nil {
 				return nil, err
 			}
@@ -57,31 +66,18 @@ func (m *Manager) coordinate(ctx context.Context, s *Session, store kv.Store) (*
 		if wait, ok := r.gaveUp(awaited); ok {
 			return nil, m.unavailable(&Unavailable{RetryAfter: wait, Cause: errors.New("another replica tried in vain")})
 		}
-		lease, err := kv.Acquire(ctx, store, kv.LeaseRequest{Key: key, Value: record{byte(stateLeased)}, TTL: m.t.Lease, Over: e.Version})
+		lease, err := m.acquire(ctx, c, e.Version)
 		if errors.Is(err, kv.ErrConflict) {
 			continue
 		}
 		if err != nil {
+			if m.waitedForStore(ctx, s, store, held, &m.unleased, err) {
+				continue
+			}
 			return m.alone(ctx, s, store, err)
 		}
 		return m.refresh(ctx, s, store, lease)
 	}
-}
-
-// alone goes on without the store: this process still refreshes once, other replicas are not seen.
-func (m *Manager) alone(ctx context.Context, s *Session, store kv.Store, cause error) (*Session, error) {
-	if ctx.Err() != nil || store == kv.Store(m.local) {
-		return nil, m.unavailable(&Unavailable{Cause: cause})
-	}
-	m.c.Observe(Event{Kind: EventRefreshDegraded})
-	m.c.Logger.WarnContext(ctx, "the cache does not answer: this refresh is coordinated in this process alone", "error", cause)
-	newer, err := m.coordinate(ctx, s, m.local)
-	var ended *Ended
-	if errors.As(err, &ended) {
-		// Another replica may have won unseen: its cookie, already in the browser, is not to be cleared.
-		return nil, &Ended{Reason: ended.Reason, KeepCookies: true}
-	}
-	return newer, err
 }
 
 // adopt follows the results from one refresh to the next: a straggler gets the newest form, not the one after its own.
@@ -90,8 +86,12 @@ func (m *Manager) adopt(ctx context.Context, s *Session) (*Session, error) {
 	if err := m.endedMeanwhile(ctx, s); err != nil {
 		return nil, err
 	}
+	stands, err := m.commit(ctx, s, s) // who made it may not have been able to
+	if err != nil {
+		return nil, err
+	}
 	m.observeRefresh("adopted")
-	return s, nil
+	return stands, nil
 }
 
 // newest follows the chain of kept results from s as far as it goes.
@@ -128,12 +128,14 @@ func (m *Manager) result(ctx context.Context, store kv.Store, s *Session) *Sessi
 
 // refresh asks the provider while the lease is held, and leaves the result where the lease stood.
 func (m *Manager) refresh(ctx context.Context, s *Session, store kv.Store, lease *kv.Lease) (*Session, error) {
-	if err := m.endedMeanwhile(ctx, s); err != nil {
-		_ = lease.Release(ctx) // it runs out by itself
-		return nil, err
+	if newer, err := m.overtaken(ctx, s); newer != nil || err != nil {
+		m.release(ctx, s, lease)
+		return newer, err
 	}
 	first := lease.Fence()
-	stop := m.renew(ctx, lease)
+	stop := lease.Keep(ctx, m.t.Renew, func(err error) {
+		m.c.Logger.WarnContext(ctx, "a refresh lease could not be renewed", "error", err)
+	})
 	tokens, err := m.ask(ctx, s)
 	stop()
 	// What the provider answered is recorded also when the flight's own time is up.
@@ -146,12 +148,16 @@ func (m *Manager) refresh(ctx context.Context, s *Session, store kv.Store, lease
 	case errors.Is(err, ErrRefused):
 		return m.refused(ctx, s, store, lease)
 	case errors.Is(err, ErrUntrusted):
-		m.settle(ctx, lease, failedRecord(ReasonUntrusted), m.t.Failure)
+		m.settle(ctx, s, lease, failedRecord(ReasonUntrusted), m.t.Failure)
 		return nil, m.untrusted(ctx, s, s, err)
 	case !errors.As(err, &u):
 		u = &Unavailable{Cause: err, Lost: true}
 	}
-	m.c.Logger.WarnContext(ctx, "a refresh failed; the session stays", "error", u.Cause, "lost", u.Lost)
+	level := slog.LevelWarn
+	if u.Operator {
+		level = slog.LevelError
+	}
+	m.c.Logger.Log(ctx, level, "a refresh failed; the session stays", "error", u.Cause, "lost", u.Lost)
 	if tokens.AccessToken != "" {
 		newer := m.renewed(s, tokens)
 		m.keep(ctx, kept{state: stateDoubt, old: s, newer: newer, store: store, lease: lease})
@@ -162,8 +168,25 @@ func (m *Manager) refresh(ctx context.Context, s *Session, store kv.Store, lease
 		return nil, m.unavailable(u)
 	}
 	// The marker turns away those who wait for this very lease; a later request finds it stale and tries again.
-	m.settle(ctx, lease, gaveUpRecord(first, lease.Fence(), u.RetryAfter), max(time.Second, 4*m.t.Poll))
+	m.settle(ctx, s, lease, gaveUpRecord(first, lease.Fence(), u.RetryAfter), max(time.Second, 4*m.t.Poll))
 	return nil, m.unavailable(u)
+}
+
+// overtaken says, while the lease is held and before the provider is asked, that the session has ended, or that its refresh token was
+// spent already and what came of it stands in the store.
+func (m *Manager) overtaken(ctx context.Context, s *Session) (newer *Session, err error) {
+	if err := m.endedMeanwhile(ctx, s); err != nil || m.c.Mode == ModeCookie {
+		return nil, err
+	}
+	stands, err := m.redeem(ctx, s.ticket)
+	switch {
+	case err != nil:
+		return nil, m.outcome(err)
+	case stands.Generation > s.Generation:
+		m.observeRefresh("adopted")
+		return stands, nil
+	}
+	return nil, m.outcome(m.settled())
 }
 
 // ask asks the provider. A panic is an answer that was lost: whoever waits for the lease is told.
@@ -174,44 +197,15 @@ func (m *Manager) ask(ctx context.Context, s *Session) (t Tokens, err error) {
 	return m.c.Provider.Refresh(ctx, s.Tokens)
 }
 
-// renew keeps the lease alive until stop is called: a slow provider must not let a second replica in.
-func (m *Manager) renew(ctx context.Context, lease *kv.Lease) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(m.t.Renew)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				m.renewOnce(ctx, lease)
-			}
-		}
-	}()
-	return func() { cancel(); <-done }
-}
-
-// renewOnce is not cut short when the work ends meanwhile: a renewal that may or may not have taken place would leave the holder
-// without the version that it settles over.
-func (m *Manager) renewOnce(ctx context.Context, lease *kv.Lease) {
-	var err error
-	defer func() {
-		if err != nil {
-			m.c.Logger.WarnContext(ctx, "a refresh lease could not be renewed", "error", err)
-		}
-	}()
-	defer m.caught(ctx, "a lease's renewal", &err)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	err = lease.Renew(ctx)
-}
-
 // succeed makes the newer session and keeps it for stragglers before anybody is told.
 func (m *Manager) succeed(ctx context.Context, s *Session, t Tokens, store kv.Store, lease *kv.Lease) (*Session, error) {
-	newer := m.renewed(s, t)
+	granted := m.renewed(s, t)
+	newer, err := m.commit(ctx, s, granted)
+	if err != nil {
+		m.settle(ctx, s, lease, failedRecord(ReasonGone), m.t.Failure)
+		<-m.revokeNewest(ctx, granted)
+		return nil, m.outcome(err)
+	}
 	m.keep(ctx, kept{state: stateDone, old: s, newer: newer, store: store, lease: lease})
 	// End leaves its mark and then looks for the newest token; here the token is kept and then the mark looked for. In
 	// whatever order they run, one sees the other: new tokens do not outlive a session that was ended meanwhile.
@@ -219,8 +213,9 @@ func (m *Manager) succeed(ctx context.Context, s *Session, t Tokens, store kv.St
 		<-m.revokeNewest(ctx, newer)
 		return nil, err
 	}
-	m.recent.Add(s.ID, attempt{at: m.c.Now()})
+	m.recent.Add(s.ID, attempt{at: m.c.Now(), generation: newer.Generation})
 	m.observeRefresh("refreshed")
+	m.tell(ctx, renewedNews(newer))
 	return newer, nil
 }
 
@@ -245,69 +240,8 @@ func (m *Manager) renewed(s *Session, t Tokens) *Session {
 	if len(t.Claims) == 0 {
 		newer.Tokens.Claims = old.Claims
 	}
+	newer.keys, newer.ahead = m.markKeysOf(&newer), false
 	return &newer
-}
-
-// doubt is a result whose ID token could not be verified when it came.
-type doubt struct {
-	old, newer *Session
-	store      kv.Store
-	version    kv.Version
-}
-
-// confirm verifies a result that was in doubt. It spends nothing, so it needs no lease: of several who do it at once all come to the
-// same end.
-func (m *Manager) confirm(ctx context.Context, d doubt) (*Session, error) {
-	tokens, err := m.askAgain(ctx, d)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.t.Call)
-	defer cancel()
-	var u *Unavailable
-	switch {
-	case err == nil:
-		newer := m.renewed(d.old, tokens)
-		m.keep(ctx, kept{state: stateDone, old: d.old, newer: newer, store: d.store})
-		return m.adopt(ctx, newer)
-	case errors.Is(err, ErrUntrusted):
-		if err := d.store.Delete(ctx, recordKey(d.old), d.version); err != nil {
-			m.c.Logger.DebugContext(ctx, "a result that cannot be trusted stays until it runs out", "error", err)
-		}
-		return nil, m.untrusted(ctx, d.old, d.newer, err)
-	case !errors.As(err, &u):
-		u = &Unavailable{Cause: err}
-	}
-	return nil, m.unavailable(u)
-}
-
-func (m *Manager) askAgain(ctx context.Context, d doubt) (t Tokens, err error) {
-	ctx, cancel := context.WithTimeout(ctx, m.t.Call)
-	defer cancel()
-	defer m.caught(ctx, "a confirmation at the provider", &err)
-	return m.c.Provider.Confirm(ctx, d.old.Tokens, d.newer.Tokens)
-}
-
-// inDoubt is the result in doubt of the session's refresh token, in whichever store it is kept.
-func (m *Manager) inDoubt(ctx context.Context, s *Session) (doubt, bool) {
-	if d, ok := m.doubted(ctx, m.c.Store, s); ok {
-		return d, true
-	}
-	return m.doubted(ctx, m.local, s)
-}
-
-func (m *Manager) doubted(ctx context.Context, store kv.Store, s *Session) (doubt, bool) {
-	e, err := store.Get(ctx, recordKey(s))
-	if err != nil || !record(e.Value).is(stateDoubt) {
-		return doubt{}, false
-	}
-	newer, err := m.openRecord(s, e.Value)
-	return doubt{old: s, newer: newer, store: store, version: e.Version}, err == nil && newer.Generation > s.Generation
-}
-
-// untrusted ends the session, whose latest form is the one whose refresh token is to be revoked: its tokens may be somebody else's.
-func (m *Manager) untrusted(ctx context.Context, s, latest *Session, err error) error {
-	m.c.Logger.WarnContext(ctx, "a refreshed ID token cannot be trusted: the session ends", "error", err)
-	m.markEnded(ctx, s, ReasonUntrusted)
-	m.revokeNewest(ctx, latest)
-	return m.over(ctx, s, ReasonUntrusted)
 }
 
 // kept is a result to keep.
@@ -318,8 +252,23 @@ type kept struct {
 	lease      *kv.Lease // where the result is to stand; nil: nobody holds one
 }
 
-// keep leaves the result for stragglers. It is kept beyond the end of the old access token: whoever still holds the old
-// cookie asks for a refresh at about that time at the latest. A lease that was lost does not matter: the provider has
+// keptFor is how long a result is kept: beyond the end of the old access token, because whoever still holds the old cookie asks for a
+// refresh at about that time at the latest.
+func (m *Manager) keptFor(k kept) time.Duration {
+	now := m.c.Now()
+	ttl := min(max(m.t.Successor, k.old.Left(now)+time.Minute), 24*time.Hour)
+	switch {
+	case m.c.Mode == ModeServer && k.state == stateDone:
+		ttl = min(ttl, time.Minute) // the browser holds no token that could be old: only requests under way are behind
+	case m.c.Mode == ModeCookie && m.asAdopted(k.old):
+		// Who is signed in may be all that is asked, and by server components, which hand no cookie on: until somebody else asks, this
+		// is the only place where the good refresh token stands. At the end of the session nobody needs it.
+		ttl = min(max(ttl, m.Limit(k.newer).Sub(now)+time.Minute), kv.MaxTTL)
+	}
+	return ttl
+}
+
+// keep leaves the result for stragglers. A lease that was lost does not matter: the provider has
 // answered, so this is the truth.
 func (m *Manager) keep(ctx context.Context, k kept) {
 	r, err := m.sealRecord(k.state, k.old, k.newer)
@@ -327,25 +276,60 @@ func (m *Manager) keep(ctx context.Context, k kept) {
 		m.c.Logger.ErrorContext(ctx, "a refresh result could not be kept", "error", err)
 		return
 	}
-	ttl := min(max(m.t.Successor, k.old.Left(m.c.Now())+time.Minute), 24*time.Hour)
-	if k.lease != nil && k.lease.Settle(ctx, r, ttl) == nil {
-		return
-	}
+	ttl := m.keptFor(k)
 	w := kv.Write{Key: recordKey(k.old), Value: r, TTL: ttl, If: kv.Any}
-	if _, err = k.store.Put(ctx, w); err == nil {
+	err = kv.ErrConflict
+	if k.lease != nil {
+		err = k.lease.Settle(ctx, r, ttl)
+	}
+	if err != nil {
+		_, err = k.store.Put(ctx, w)
+	}
+	if err == nil {
+		m.share(ctx, k, w)
 		return
 	}
 	m.c.Observe(Event{Kind: EventRefreshDegraded})
 	m.c.Logger.WarnContext(ctx, "the cache did not take a refresh result: only this process knows it", "error", err)
-	if _, err = m.local.Put(ctx, w); err != nil {
+	here := w
+	if left := m.Expires(k.newer).Sub(m.c.Now()); m.c.Mode == ModeServer && left > ttl {
+		here.TTL = min(left, kv.MaxTTL) // the store may still hold the old form, for as long as it is away
+	}
+	if _, err = m.local.Put(ctx, here); err != nil {
 		m.c.Logger.ErrorContext(ctx, "a refresh result could not be kept", "error", err)
 	}
+	m.insistOn(ctx, k.store, w)
+}
+
+// share has the other replicas know of a result that they may be asked for long after the outage in which it was made.
+func (m *Manager) share(ctx context.Context, k kept, w kv.Write) {
+	if k.store == kv.Store(m.local) && m.c.Mode == ModeCookie && m.asAdopted(k.old) {
+		m.insistOn(ctx, m.c.Store, w)
+	}
+}
+
+// insistOn is insist for a result. It is written for what is left of its time.
+func (m *Manager) insistOn(ctx context.Context, store kv.Store, w kv.Write) {
+	until := m.c.Now().Add(w.TTL)
+	m.insist(ctx, w.Key, untaken{
+		what: "a refresh result", until: until,
+		write: func(ctx context.Context) error {
+			late := w
+			late.TTL = max(time.Second, until.Sub(m.c.Now()))
+			_, err := store.Put(ctx, late)
+			return err
+		},
+	})
 }
 
 // refused looks once more before it gives up: a replica whose lease ran out may have won after all.
 func (m *Manager) refused(ctx context.Context, s *Session, store kv.Store, lease *kv.Lease) (*Session, error) {
 	if newer := m.successor(ctx, s); newer != nil {
 		return m.adopt(ctx, newer)
+	}
+	if newer, err := m.overtaken(ctx, s); newer != nil || err != nil {
+		m.release(ctx, s, lease)
+		return newer, err
 	}
 	err := lease.Settle(ctx, failedRecord(ReasonRefused), m.t.Failure)
 	switch {
@@ -354,6 +338,8 @@ func (m *Manager) refused(ctx context.Context, s *Session, store kv.Store, lease
 		return m.coordinate(ctx, s, store)
 	case err == nil:
 		m.markRefused(ctx, s)
+	case m.c.Mode == ModeServer:
+		return nil, m.unavailable(&Unavailable{Cause: err}) // another replica may have won: its result stands where nobody can look now
 	default:
 		m.observeRefresh(string(ReasonRefused))
 		m.c.Logger.WarnContext(ctx, "a refused refresh could not be compared with other replicas", "error", err)
@@ -362,18 +348,25 @@ func (m *Manager) refused(ctx context.Context, s *Session, store kv.Store, lease
 	return nil, m.over(ctx, s, ReasonRefused)
 }
 
-func (m *Manager) settle(ctx context.Context, lease *kv.Lease, r record, ttl time.Duration) {
+func (m *Manager) settle(ctx context.Context, s *Session, lease *kv.Lease, r record, ttl time.Duration) {
 	if err := lease.Settle(ctx, r, ttl); err != nil {
 		m.c.Logger.DebugContext(ctx, "a refresh lease could not be settled", "error", err)
+		m.withdraw(ctx, recordKey(s), lease.Withdraw)
 	}
 }
 
 // endedMeanwhile is revoked for a flight, which somebody must hear of.
 func (m *Manager) endedMeanwhile(ctx context.Context, s *Session) error {
-	err := m.revoked(ctx, s)
+	return m.outcome(m.revoked(ctx, s))
+}
+
+func (m *Manager) outcome(err error) error {
 	var ended *Ended
-	if errors.As(err, &ended) {
+	switch {
+	case errors.As(err, &ended):
 		m.observeRefresh(string(ended.Reason))
+	case errors.Is(err, ErrUnavailable):
+		m.observeRefresh("unavailable")
 	}
 	return err
 }
@@ -396,16 +389,4 @@ func (m *Manager) unavailable(u *Unavailable) error {
 
 func (m *Manager) observeRefresh(outcome string) {
 	m.c.Observe(Event{Kind: EventRefresh, Outcome: outcome})
-}
-
-// pause waits a jittered moment: replicas that wait for the same lease do not look in step.
-func (m *Manager) pause(ctx context.Context) error {
-	t := time.NewTimer(m.t.Poll/2 + rand.N(m.t.Poll))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return m.unavailable(&Unavailable{Cause: ctx.Err()})
-	}
 }

@@ -74,42 +74,6 @@ func TestTroubleAtTheProviderNeverEndsASession(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsRespected(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		h := newHouse(t)
-		s, _ := h.signIn(t)
-		h.provider.before = func(int) error { return &session.Unavailable{RetryAfter: 20 * time.Second} }
-		pass(time.Hour - 10*time.Second)
-		h.fresh(t, s, session.Need{})
-		pass(9 * time.Second)
-		h.fresh(t, s, session.Need{})
-		count(t, "calls while the token lives", h.provider.refreshes(), 1)
-		pass(time.Second)
-		_, err := h.Fresh(t.Context(), s, session.Need{})
-		if u := unavailable(t, err); u.RetryAfter != 10*time.Second {
-			t.Errorf("retry after %s, want what is left: 10s", u.RetryAfter)
-		}
-		count(t, "calls when it is over, before the time", h.provider.refreshes(), 1)
-		h.provider.before = nil
-		pass(10 * time.Second)
-		generation(t, h.fresh(t, s, session.Need{}), 1)
-	})
-}
-
-func TestAProviderThatAsksForHoursIsAskedAgainAfterAMinute(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		h := newHouse(t)
-		s, _ := h.signIn(t)
-		pass(time.Hour)
-		h.provider.before = func(int) error { return &session.Unavailable{RetryAfter: 5 * time.Hour} }
-		_, err := h.Fresh(t.Context(), s, session.Need{})
-		unavailable(t, err)
-		h.provider.before = nil
-		pass(time.Minute)
-		generation(t, h.fresh(t, s, session.Need{}), 1)
-	})
-}
-
 // What may have reached the provider is not sent again by those who waited for it: a refresh token that rotates would be
 // taken for stolen. The lease is renewed under a slow call, and waiters must know it for the same one.
 func TestALostAnswerIsNotReplayedByThoseWhoWaited(t *testing.T) {

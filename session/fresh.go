@@ -64,13 +64,16 @@ func (m *Manager) wanted(s *Session, need Need) bool {
 }
 
 // latest gives who asked for a new token too soon after somebody else what that one got, if it is kept: a straggler with the old
-// cookie is not served the old token.
+// cookie is not served the old token. Who asks for nothing special gets what this process made of the session: the answer that had the
+// new cookie may never have arrived, and the old one leads nowhere once the result is not kept any more.
 func (m *Manager) latest(ctx context.Context, s *Session, need Need) *Session {
-	if (!need.Force && need.MinTTL <= 0) || s.Tokens.RefreshToken == "" {
+	if s.Tokens.RefreshToken == "" {
 		return s
 	}
 	if !need.Force && s.Left(m.c.Now()) >= min(need.MinTTL, s.Life()) {
-		return s
+		if last, _ := m.recent.Get(s.ID); last.generation <= s.Generation {
+			return s
+		}
 	}
 	if newest := m.newest(ctx, s); newest.Left(m.c.Now()) > 0 {
 		return newest
@@ -163,6 +166,8 @@ const (
 	failuresInARow = 30 * time.Second
 	// longestPause is below what a 503 asks clients to wait.
 	longestPause = time.Second
+	// longestRetryAfter bounds what a provider may ask for; a longer pause is not believed.
+	longestRetryAfter = time.Hour
 )
 
 // failed remembers a refresh in vain. The first may be tried again at once by whoever asks next; from the second in a row on, the
@@ -170,7 +175,7 @@ const (
 func (m *Manager) failed(s *Session, err error) {
 	last, _ := m.recent.Get(s.ID)
 	now := m.c.Now()
-	next := attempt{at: now, failures: 1}
+	next := attempt{at: now, failures: 1, generation: last.generation}
 	if now.Sub(last.at) < failuresInARow {
 		next.failures += last.failures
 	}
@@ -181,7 +186,7 @@ func (m *Manager) failed(s *Session, err error) {
 	}
 	var u *Unavailable
 	if errors.As(err, &u) {
-		pause = max(pause, min(u.RetryAfter, time.Minute))
+		pause = max(pause, min(u.RetryAfter, longestRetryAfter))
 	}
 	next.notBefore = now.Add(pause)
 	m.recent.Add(s.ID, next)

@@ -52,7 +52,7 @@ func FuzzTokenRoundTrip(f *testing.F) {
 	now := h.config.Now()
 	f.Fuzz(func(t *testing.T, access, refresh, claims string) {
 		in := session.Tokens{AccessToken: access, RefreshToken: refresh, Issued: now, Expires: now.Add(time.Hour), Scope: claims, Subject: refresh, Claims: json.RawMessage(claims)}
-		s, cookies, err := h.Start(t.Context(), in, nil)
+		s, cookies, err := h.Start(t.Context(), in, nil, "")
 		if errors.Is(err, session.ErrTooLarge) {
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +46,8 @@ func (r *ring) Version() uint64 {
 
 func (*ring) Refresh(context.Context) error { return nil }
 
+func (*ring) LastRead() (time.Time, bool) { return time.Time{}, false }
+
 func (r *ring) turn(keys ...[]byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,6 +55,16 @@ func (r *ring) turn(keys ...[]byte) {
 }
 
 func key(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
+
+// mode is where the sessions of a house are kept: in cookies, but for what TestInServerModeToo runs again.
+func mode() session.Mode {
+	if os.Getenv(inServerMode) != "" {
+		return session.ModeServer
+	}
+	return session.ModeCookie
+}
+
+const inServerMode = "VESTIBULE_TEST_SERVER_MODE"
 
 // house is a Manager with everything around it.
 type house struct {
@@ -108,7 +121,7 @@ func newHouseOn(t testing.TB, store *kvtest.Faulty, p *provider, change ...func(
 	h := &house{ring: &ring{keys: [][]byte{key(1)}, version: 1}, store: store, provider: p, events: map[string]int{}}
 	h.config = session.Config{
 		Keys: h.ring, Store: store, Provider: p, Issuer: issuer, ClientID: clientID,
-		CookieName: cookieName, Secure: true, Observe: h.observe,
+		CookieName: cookieName, Secure: true, Observe: h.observe, Mode: mode(),
 	}
 	for _, f := range change {
 		f(&h.config)
@@ -152,7 +165,7 @@ func (h *house) signIn(t testing.TB) (*session.Session, *browser) {
 
 func (h *house) signInAgain(t testing.TB, b *browser) *session.Session {
 	t.Helper()
-	s, cookies, err := h.Start(t.Context(), h.provider.grant(), b.header())
+	s, cookies, err := h.Start(t.Context(), h.provider.grant(), b.header(), "")
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}

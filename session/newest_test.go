@@ -69,12 +69,12 @@ func TestALeanSessionKeepsWhatARefreshNeeds(t *testing.T) {
 		tokens.IDToken, tokens.Nonce = part(noise(2, 4000)), "nonce"
 		tokens.Claims = json.RawMessage(`{"sub":"ada"}`)
 		tokens.AccessToken = part(noise(3, 10_000))
-		_, _, err := h.Start(t.Context(), tokens, nil)
+		_, _, err := h.Start(t.Context(), tokens, nil, "")
 		if !errors.Is(err, session.ErrTooLarge) {
 			t.Fatalf("got %v: too small to prove anything", err)
 		}
 		tokens.IDToken = ""
-		s, _, err := h.Start(t.Context(), tokens, nil)
+		s, _, err := h.Start(t.Context(), tokens, nil, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestASessionTooLargeToStartIsRevoked(t *testing.T) {
 		h := newHouse(t)
 		tokens := h.provider.grant()
 		tokens.AccessToken = part(noise(1, 20_000))
-		if _, _, err := h.Start(t.Context(), tokens, nil); !errors.Is(err, session.ErrTooLarge) {
+		if _, _, err := h.Start(t.Context(), tokens, nil, ""); !errors.Is(err, session.ErrTooLarge) {
 			t.Fatalf("got %v, want ErrTooLarge", err)
 		}
 		if err := h.Drain(t.Context()); err != nil {

@@ -88,7 +88,7 @@ func TestSessionsNeverShareAToken(t *testing.T) {
 		}
 		// The worst there is: the same refresh token in two sessions.
 		h.provider.reusing = true
-		twin, _, err := h.Start(t.Context(), sessions[0].Tokens, nil)
+		twin, _, err := h.Start(t.Context(), sessions[0].Tokens, nil, "")
 		if err != nil {
 			t.Fatal(err)
 		}

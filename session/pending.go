@@ -100,16 +100,18 @@ func (m *Manager) makeRoom(header []string, room int) []*http.Cookie {
 }
 
 // Take gives the pending sign-in of the state and uses it up: the cookie that deletes it must be set whatever follows. A
-// second use, also a simultaneous one in another replica, is ErrPendingUsed.
+// second use, also a simultaneous one in another replica, is ErrPendingUsed. *Unavailable: its cookie may be sealed under a key that
+// may not be read yet; the sign-in is as it was.
 func (m *Manager) Take(ctx context.Context, header []string, state string) (Pending, []*http.Cookie, error) {
 	name := m.pendingName(state)
 	version := m.sealer.version()
+	asked := time.Now()
 	p, brought, ok := m.find(header, name, state)
 	if brought && !ok && m.sealer.changed(ctx, version) {
 		p, _, ok = m.find(header, name, state)
 	}
 	if !ok {
-		return Pending{}, nil, m.unknown(ctx, state)
+		return Pending{}, nil, m.unknown(ctx, header, state, asked)
 	}
 	gone := []*http.Cookie{m.cookieAs(name, "", -1, http.SameSiteLaxMode)}
 	if err := m.useUp(ctx, state); err != nil {
@@ -134,10 +136,17 @@ func (m *Manager) find(header []string, name, state string) (p Pending, brought,
 	return Pending{}, brought, false
 }
 
-// unknown tells a sign-in that came to its end, whose page was loaded again, from one that nobody here began.
-func (m *Manager) unknown(ctx context.Context, state string) error {
+// unknown tells a sign-in that came to its end, whose page was loaded again, from one that nobody here began, and from one that cannot
+// be read here yet.
+func (m *Manager) unknown(ctx context.Context, header []string, state string, asked time.Time) error {
 	if _, err := m.c.Store.Get(ctx, usedKey(state)); err == nil {
 		return ErrPendingUsed
+	}
+	name := m.pendingName(state)
+	for _, b := range m.ours(header) {
+		if b.name == name && m.sealer.undecided(asked, b.value) {
+			return &Unavailable{Cause: errKeyUnread}
+		}
 	}
 	return ErrPendingUnknown
 }

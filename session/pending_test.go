@@ -236,7 +236,7 @@ func TestAStoreThatIsDownDoesNotStopASignIn(t *testing.T) {
 	if _, _, err := h.Take(t.Context(), b.header(), p.State); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := h.Start(t.Context(), h.provider.grant(), b.header()); err != nil {
+	if _, _, err := h.Start(t.Context(), h.provider.grant(), b.header(), ""); err != nil {
 		t.Error(err)
 	}
 }

@@ -94,6 +94,7 @@ func (m *Manager) openRecord(old *Session, r record) (*Session, error) {
 	if s.ID != old.ID {
 		return nil, errors.New("session: the result of another session")
 	}
+	s.keys, s.ticket = m.markKeysOf(s), old.ticket
 	return s, nil
 }
 

@@ -145,7 +145,7 @@ func TestWithoutARefreshTokenTheSessionLastsAsLongAsItsToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHouse(t)
 		now := time.Now()
-		s, _, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", Issued: now, Expires: now.Add(time.Minute)}, nil)
+		s, _, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", Issued: now, Expires: now.Add(time.Minute)}, nil, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,13 +183,11 @@ func TestAStragglerThatAsksTooSoonGetsTheSuccessorAndNotTheOldToken(t *testing.T
 		old, _ := h.signIn(t)
 		first := h.fresh(t, old, session.Need{Force: true})
 		pass(2 * time.Second)
-		for _, need := range []session.Need{{Force: true}, {MinTTL: time.Hour}} {
+		// Also who asks for nothing: the first answer may never have reached the browser, and the old cookie leads nowhere in the end.
+		for _, need := range []session.Need{{Force: true}, {MinTTL: time.Hour}, {}} {
 			if got := h.fresh(t, old, need); got.Tokens.AccessToken != first.Tokens.AccessToken {
 				t.Errorf("%+v: got generation %d, want the successor's token", need, got.Generation)
 			}
-		}
-		if got := h.fresh(t, old, session.Need{}); got.Generation != 0 {
-			t.Errorf("who asks for nothing got generation %d, want its own living token", got.Generation)
 		}
 	})
 }

@@ -18,6 +18,8 @@ type vault struct {
 	reads int
 }
 
+func (v *vault) fetch(context.Context, secret.AWSSecret) ([]byte, error) { return v.read("") }
+
 func (v *vault) read(string) ([]byte, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -40,11 +42,22 @@ func (v *vault) asked() int {
 // ring is what a process that starts now makes of the vault.
 func (v *vault) ring(t testing.TB) *secret.Ring {
 	t.Helper()
-	key, err := secret.NewResolver(secret.Config{ReadFile: v.read}).Resolve(t.Context(), "file:/key")
-	if err != nil {
-		t.Fatal(err)
+	return ringOf(t, secret.Config{AWS: v.fetch}, "awssm:key")
+}
+
+// ringOf is a ring of the keys that the references lead to.
+func ringOf(t testing.TB, c secret.Config, refs ...string) *secret.Ring {
+	t.Helper()
+	r := secret.NewResolver(c)
+	var keys []secret.Value
+	for _, ref := range refs {
+		key, err := r.Resolve(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
 	}
-	ring, err := secret.NewRing(key)
+	ring, err := secret.NewRing(keys...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,6 +223,99 @@ func TestAPendingSignInOfANewKeyComesBackToAReplicaThatDoesNotKnowTheKeyYet(t *t
 		got, _, err := late.Take(t.Context(), b.header(), p.State)
 		if err != nil || got.ReturnTo != "/after" {
 			t.Errorf("got %q and %v, want the sign-in that was begun", got.ReturnTo, err)
+		}
+	})
+}
+
+// A replica that starts with a new key seals with it at once. Another may just have looked, for somebody's garbage, and may not look again.
+func TestACookieOfAKeyThatMayNotBeReadYetIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		v := &vault{}
+		v.rotate()
+		late := newHouse(t, onRing(v.ring(t)))
+		pass(time.Minute)
+		garbage := []string{cookieName + "=" + part(noise(1, 60))}
+		if _, err := late.Load(t.Context(), garbage); !errors.Is(err, session.ErrUnreadable) {
+			t.Fatalf("garbage: got %v, want ErrUnreadable", err)
+		}
+		v.rotate()
+		early := late.replica(t, onRing(v.ring(t)))
+		s, b := early.signIn(t)
+		begun := &browser{}
+		p, cookies, err := early.Begin(nil, "/after")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun.take(cookies)
+		for range 3 { // the floor is up for 10 s
+			pass(3 * time.Second)
+			if _, err := late.Load(t.Context(), b.header()); !errors.Is(err, session.ErrUnavailable) {
+				t.Errorf("got %v, want ErrUnavailable: the answer would clear a good cookie", err)
+			}
+			if _, gone, err := late.Take(t.Context(), begun.header(), p.State); !errors.Is(err, session.ErrUnavailable) || len(gone) > 0 {
+				t.Errorf("a sign-in under way: got %v and cleared %v, want ErrUnavailable", err, gone)
+			}
+			if _, err := late.Load(t.Context(), garbage); !errors.Is(err, session.ErrUnreadable) {
+				t.Errorf("garbage: got %v, want ErrUnreadable", err)
+			}
+		}
+		pass(time.Second)
+		if got := late.load(t, b); got.ID != s.ID {
+			t.Error("another session was opened")
+		}
+		if got, _, err := late.Take(t.Context(), begun.header(), p.State); err != nil || got.ReturnTo != "/after" {
+			t.Errorf("got %q and %v, want the sign-in that was begun", got.ReturnTo, err)
+		}
+	})
+}
+
+// What no key will ever open is told so, also while somebody keeps the floor up with garbage of a fresh date.
+func TestACookieThatNoKeyOpensIsNotInDoubtForEver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		v := &vault{}
+		v.rotate()
+		h := newHouse(t, onRing(v.ring(t)))
+		_, old := h.replica(t, onRing(&ring{keys: [][]byte{key(9)}, version: 1})).signIn(t)
+		forger := h.replica(t, onRing(&ring{keys: [][]byte{key(8)}, version: 1}))
+		pass(time.Hour)
+		_, recent := h.replica(t, onRing(&ring{keys: [][]byte{key(9)}, version: 1})).signIn(t)
+		asked, start := v.asked(), time.Now()
+		decided := false
+		for !decided && time.Since(start) < time.Hour {
+			pass(time.Second / 3)
+			_, forged := forger.signIn(t)
+			_, _ = h.Load(t.Context(), forged.header())
+			pass(time.Second / 10) // after a look, if there was one
+			if _, err := h.Load(t.Context(), old.header()); !errors.Is(err, session.ErrUnreadable) {
+				t.Fatalf("an old one: got %v, want ErrUnreadable", err)
+			}
+			_, err := h.Load(t.Context(), recent.header())
+			decided = errors.Is(err, session.ErrUnreadable)
+		}
+		took := time.Since(start)
+		if took < floor || took > time.Minute {
+			t.Errorf("a recent one was in doubt for %s, want at most a minute, and more than a moment: that would prove nothing", took)
+		}
+		if looks, most := v.asked()-asked, int(took/floor)+1; looks > most {
+			t.Errorf("the vault was asked %d times within %s, want at most %d", looks, took, most)
+		}
+	})
+}
+
+// A date in the future is no honest replica's.
+func TestACookieThatComesFromTheFutureIsNotInDoubt(t *testing.T) {
+	var b *browser
+	bubble(t, func(t *testing.T) {
+		pass(time.Hour)
+		_, b = newHouse(t, onRing(&ring{keys: [][]byte{key(9)}, version: 1})).signIn(t)
+	})
+	bubble(t, func(t *testing.T) { // the bubble's clock begins anew
+		v := &vault{}
+		v.rotate()
+		h := newHouse(t, onRing(v.ring(t)))
+		pass(time.Second) // the floor is up
+		if _, err := h.Load(t.Context(), b.header()); !errors.Is(err, session.ErrUnreadable) {
+			t.Errorf("got %v, want ErrUnreadable", err)
 		}
 	})
 }

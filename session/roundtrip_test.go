@@ -65,7 +65,7 @@ func TestWhatIsSealedIsWhatIsLoaded(t *testing.T) {
 				Scope: token[:min(100, len(token))], Subject: "søren", ProviderID: "\x00", Claims: json.RawMessage(`{"a":"é"}`),
 			}
 			b := &browser{}
-			s, cookies, err := h.Start(t.Context(), in, nil)
+			s, cookies, err := h.Start(t.Context(), in, nil, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +81,7 @@ func TestASessionWithNothingButAnAccessTokenIsWhole(t *testing.T) {
 	h := newHouse(t, forgetful, frozen)
 	now := h.config.Now()
 	b := &browser{}
-	s, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", Issued: now, Expires: now.Add(time.Minute)}, nil)
+	s, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", Issued: now, Expires: now.Add(time.Minute)}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestTokensReceivedBeforeTheSessionBeganDoNotLiveLonger(t *testing.T) {
 	h := newHouse(t, forgetful, frozen)
 	now := h.config.Now().Truncate(time.Second)
 	b := &browser{}
-	_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", Issued: now.Add(-5 * time.Second), Expires: now.Add(time.Minute)}, nil)
+	_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", Issued: now.Add(-5 * time.Second), Expires: now.Add(time.Minute)}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestAbsurdLifetimesStayReadable(t *testing.T) {
 		h := newHouse(t, forgetful, frozen)
 		now := h.config.Now()
 		b := &browser{}
-		_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", RefreshToken: "r", Issued: now, Expires: now.Add(life)}, nil)
+		_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: "a", RefreshToken: "r", Issued: now, Expires: now.Add(life)}, nil, "")
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -137,7 +137,7 @@ func TestASessionTooLargeIsRefusedAndNothingIsStarted(t *testing.T) {
 	} {
 		h := newHouse(t)
 		old, b := h.signIn(t)
-		_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: token, Issued: now, Expires: now.Add(time.Hour)}, b.header())
+		_, cookies, err := h.Start(t.Context(), session.Tokens{AccessToken: token, Issued: now, Expires: now.Add(time.Hour)}, b.header(), "")
 		if !errors.Is(err, session.ErrTooLarge) || cookies != nil {
 			t.Errorf("%s: %d cookies, %v; want ErrTooLarge", name, len(cookies), err)
 		}

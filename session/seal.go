@@ -1,10 +1,15 @@
 package session
 
 import (
+	"bytes"
 	"context"
+	"crypto/aes"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,15 +18,24 @@ import (
 )
 
 // KeyRing is the server's keys, newest first: the first seals, all open. Version grows when they change. Refresh reads them afresh
-// where they come from; it is called for cookies that no key opens, which anybody can send, so it must have a floor of its own.
+// where they come from; it is called for cookies that no key opens, which anybody can send, so it must bound by itself
+// what that costs. LastRead is when the last read that succeeded began of the key that seals, false where no read brings others.
 type KeyRing interface {
 	Keys() [][]byte
 	Version() uint64
 	Refresh(ctx context.Context) error
+	LastRead() (at time.Time, follows bool)
 }
 
 // refreshTimeout bounds how long a cookie that no key opens may wait for keys that are read afresh.
 const refreshTimeout = 2 * time.Second
+
+// dateSkew is how far the clock of the replica that dated a cookie may be off. It is well below clockSkew, because it is also how long a
+// cookie that no key will ever open may be in doubt.
+const dateSkew = 30 * time.Second
+
+// errKeyUnread is why nobody can say what a cookie is.
+var errKeyUnread = errors.New("the cookie may be sealed under a key that was not read here yet")
 
 // sealer seals cookie values under the ring's keys. securecookie encrypts (AES-256-CTR) and then authenticates (HMAC-SHA256)
 // name, time and text, so a value is good under its own cookie name only.
@@ -61,6 +75,43 @@ func (s *sealer) changed(ctx context.Context, before uint64) bool {
 	defer cancel()
 	_ = s.ring.Refresh(ctx) // the ring tells its operator; here only a change counts
 	return s.version() != before
+}
+
+// undecided says that one of the values, which came at that moment and which no key opens, may be sealed under a key that was stored after the last
+// read and that a floor between reads, or their failure, kept from being read: another replica that has just started seals with it. It is unauthenticated,
+// so it must do good to honest cookies only: it takes a date from the value, and a value that is dated before the last read is
+// decided, whatever else arrives and keeps the floor up. Who forges dates is told to come again, he alone, and never costs a read.
+func (s *sealer) undecided(at time.Time, values ...string) bool {
+	known, follows := s.ring.LastRead()
+	if !follows || !known.Before(at) {
+		return false
+	}
+	for _, value := range values {
+		sealed, ok := sealedAt(value)
+		if ok && sealed.After(known.Add(-dateSkew)) && sealed.Before(at.Add(dateSkew)) {
+			return true
+		}
+	}
+	return false
+}
+
+// sealedAt reads when a value was sealed, as it says itself: securecookie's "date|text|MAC", in base64. False means that it is none.
+func sealedAt(value string) (time.Time, bool) {
+	if len(value) > maxChunks*cookieLimit {
+		return time.Time{}, false
+	}
+	raw, err := base64.URLEncoding.DecodeString(value)
+	end := len(raw) - sha256.Size - 1
+	if err != nil || end < 0 || raw[end] != '|' {
+		return time.Time{}, false
+	}
+	date, text, _ := bytes.Cut(raw[:end], []byte{'|'})
+	seconds, err := strconv.ParseInt(string(date), 10, 64)
+	if err != nil {
+		return time.Time{}, false
+	}
+	sealed, err := base64.URLEncoding.DecodeString(string(text))
+	return time.Unix(seconds, 0), err == nil && len(sealed) > aes.BlockSize // the initialization vector stands before the rest
 }
 
 // seal gives a cookie value; plain is destroyed (securecookie encrypts in place).

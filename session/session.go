@@ -1,11 +1,11 @@
-// Package session is what a signed-in browser holds: the sealed cookie and its chunks, pending sign-ins, the coordinated
-// refresh, and the end of it all. It owns the cookies' format and the rule that a refresh token is spent exactly once. It
+// Package session is what a signed-in browser holds: the sealed cookie and its chunks, or a ticket for what the store keeps, pending
+// sign-ins, the coordinated refresh, and the end of it all, on every replica. It owns the cookies' format and the rule that a refresh token is spent exactly once. It
 // refuses to know HTTP requests (it reads Cookie header lines and returns cookies to set) and OAuth (a Provider is asked).
 //
 //	Begin → Take → Start → cookie → Load → Fresh (due? one flight per session → lease in kv → Provider.Refresh → result) → End
 //
 // Read session.go for the values, manager.go for the front door, codec.go and seal.go for what is in the cookie, fresh.go
-// and coordinate.go for the refresh.
+// and coordinate.go for the refresh, marks.go, revoke.go and watch.go for its end, ticket.go and stored.go for server mode.
 package session
 
 import (
@@ -14,9 +14,12 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"vestibule/kv"
 )
 
-// ID names one session. It is random and is made anew at every sign-in, so a cookie planted before it is worth nothing after.
+// ID names one session. It is random and is made anew at every sign-in, so a cookie planted before it is worth nothing after; that
+// of an adopted session is derived from its refresh token.
 type ID [16]byte
 
 // String is the ID in base64url without padding, 22 characters.
@@ -44,7 +47,11 @@ type Session struct {
 	Generation uint32    // refreshes so far: of two forms of one session the larger generation is the newer
 	Tokens     Tokens
 
-	endedKey string // key of the revocation record, made once because every request looks it up
+	life    time.Duration // Config.MaxAge as it was at the sign-in, in whole seconds; 0: sealed by a release that did not note it
+	keys    []string      // of the records that can end it; see markKeysOf
+	ahead   bool          // cookie mode: newer than the cookie that was brought; see proven
+	ticket  ticket        // server mode: what the browser holds
+	version kv.Version    // server mode: of the entry that this form was read from, or written as
 }
 
 // Left is how long the access token is still good; never negative.
@@ -80,6 +87,7 @@ var (
 type Unavailable struct {
 	RetryAfter time.Duration // when to ask again; 0: the provider did not say
 	Lost       bool          // the refresh may have reached the provider: it is not repeated within the same request
+	Operator   bool          // the fault is in our configuration, and goes away by nobody's doing but the operator's
 	Cause      error
 }
 
@@ -89,9 +97,9 @@ func (u *Unavailable) Is(target error) bool { return target == ErrUnavailable }
 // Error implements error.
 func (u *Unavailable) Error() string {
 	if u.Cause == nil {
-		return "session: the provider does not answer"
+		return ErrUnavailable.Error()
 	}
-	return fmt.Sprintf("session: the provider does not answer: %v", u.Cause)
+	return fmt.Sprintf("%v: %v", ErrUnavailable, u.Cause)
 }
 
 // Unwrap gives the cause.
@@ -123,4 +131,11 @@ const (
 	ReasonRefused   Reason = "refused"    // the provider refused the refresh token
 	ReasonUntrusted Reason = "untrusted"  // a refreshed ID token failed verification
 	ReasonNoRefresh Reason = "no_refresh" // the access token ran out and there is no refresh token
+	ReasonRevoked   Reason = "revoked"    // an operator ended it
+	ReasonProvider  Reason = "provider_logout"
+	ReasonElsewhere Reason = "ended_elsewhere" // the person ended it from another device
+	// ReasonEverywhere: the person signed out on all devices.
+	ReasonEverywhere Reason = "signed_out_everywhere"
+	// ReasonGone: server mode, the store knows of no such session: it ran out, or the store has lost it.
+	ReasonGone Reason = "gone"
 )

@@ -8,7 +8,7 @@ import (
 func TestACognitoSessionFitsOneCookie(t *testing.T) {
 	h := newHouse(t)
 	tokens := cognitoTokens(time.Now())
-	_, cookies, err := h.Start(t.Context(), tokens, nil)
+	_, cookies, err := h.Start(t.Context(), tokens, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestACognitoSessionWithItsIDTokenIsMeasured(t *testing.T) {
 	h := newHouse(t)
 	tokens := cognitoTokens(time.Now())
 	tokens.IDToken = idToken()
-	_, cookies, err := h.Start(t.Context(), tokens, nil)
+	_, cookies, err := h.Start(t.Context(), tokens, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestARefreshTokenCutFromRandomTextCostsNoMore(t *testing.T) {
 	text := part(noise(12, 1400))
 	tokens.RefreshToken = part([]byte(`{"cty":"JWT","enc":"A256GCM","alg":"RSA-OAEP"}`)) + "." + text[:342] + "." + text[342:358] + "." +
 		text[358:1692] + "." + text[1692:1714]
-	_, cookies, err := h.Start(t.Context(), tokens, nil)
+	_, cookies, err := h.Start(t.Context(), tokens, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,191 +1,157 @@
-// The demo page's script: asks the token endpoint as an application's browser code would, and shows what happens.
+// The demo page's script: takes tokens from the token endpoint as an application's browser code would, opens a live channel with them,
+// and shows what happens.
 //
-// The whole token stays in this variable and goes nowhere: the page shows a few of its characters and its claims. The script never
-// refreshes anything itself; it asks again, and the server answers with a token that is fresh.
+// Tokens stay in memory and go nowhere but to the channel's server: the page shows a few of their characters and their claims. Nothing
+// here refreshes anything; it asks for a token whenever it needs one, and the server answers with one that is fresh.
 
-const SHOWN_CLAIMS = ["sub", "username", "client_id", "token_use", "scope", "iat", "exp"];
-const ASK_AGAIN = 5_000; // ms between questions while a refresh is due
-const LOG_LINES = 100;
+import { createClient } from "./client.js";
+import { createChat } from "./demo-chat.js";
+import { createLog } from "./demo-log.js";
+import { createTokenPanel } from "./demo-token.js";
+
+const LOOK_AGAIN = 1_000; // ms between two looks at the token that the browser helper holds
+const ASK_AGAIN = 5_000; // ms between two questions to a server that could not answer
 const CROWD = 20; // parallel requests that share one refresh
 
 const root = document.querySelector("[data-demo]");
 const part = (name) => root.querySelector(`[data-part="${name}"]`);
+const { tokenUrl, authUrl, accessLife, eventsUrl, realtimeUrl, speaker, user } = root.dataset;
 
 const state = {
-  token: "", // the access token held at the moment
-  deadline: 0, // when it expires, by this browser's clock, in ms
-  life: Number(root.dataset.accessLife) * 1000, // its whole life, in ms
-  nextAsk: Infinity, // when to ask again, in ms
+  token: "", // the access token on the page
+  left: 0, // seconds that it had when it was last looked at
+  nextLook: 0, // in ms
   asking: false,
   trouble: "", // the last trouble, and when it was, in ms
   troubleAt: 0,
+  leaving: false, // this very tab is signing out
   over: false, // the session has ended; nothing is asked any more
 };
 
-part("get-token").addEventListener("click", () => userAsks({}));
-part("refresh-now").addEventListener("click", () => userAsks({ forceRefresh: "true" }));
+const client = createClient({ tokenPath: tokenUrl, authPath: authUrl, user });
+const write = createLog(part("log"), part("lines"));
+const panel = createTokenPanel(part);
+const chat = createChat({ part, write, getToken: () => current({}), eventsURL: eventsUrl, realtimeURL: realtimeUrl, speaker });
+
+part("ask").hidden = false; // without a script there is nothing to press
+part("get-token").addEventListener("click", () => userAsks({}, "same token: the page had it in memory, nothing was asked"));
+part("refresh-now").addEventListener("click", () =>
+  userAsks({ forceRefresh: true }, "asked for a refresh: the server kept its token (at most one refresh in 10 s)"),
+);
 part("refresh-many").addEventListener("click", refreshFromMany);
-setInterval(tick, 500);
+part("sign-out").addEventListener("submit", signOut);
+client.closeOnSignOut(chat.close);
+client.onSessionEnd(endSession);
+chat.open();
+setInterval(look, LOOK_AGAIN);
 
-// ask calls the token endpoint once. It resolves to the answer's body, or to null when there is no token; the reason is in the log then.
-async function ask(params) {
-  const url = new URL(root.dataset.tokenUrl, location.href);
-  for (const [name, value] of Object.entries(params)) url.searchParams.set(name, value);
-  let response;
+// current gives the token that the browser helper holds, and shows it. The helper asks the server where half of its life is spent, and
+// hears of tokens that other tabs are given.
+async function current(options) {
+  const { accessToken, expiresAt } = await client.getToken(options);
+  keep(accessToken, expiresAt);
+  return accessToken;
+}
+
+function keep(token, expiresAt) {
+  if (state.over) return;
+  const before = state.token;
+  state.token = token;
+  state.left = Math.max(0, Math.round(expiresAt - Date.now() / 1000));
+  if (token !== before) panel.show(token, expiresAt);
+  if (before === "") write(`token fetched, ${state.left} s left`);
+  else if (before !== token) {
+    write(`refreshed on the server: new token, new expiry, ${state.left} s left`, "good");
+    chat.refreshed();
+  }
+}
+
+// look keeps the page's token fresh while nobody touches anything.
+async function look() {
+  if (state.over || state.asking || state.token === "" || Date.now() < state.nextLook) return;
+  state.nextLook = Date.now() + ASK_AGAIN;
   try {
-    response = await fetch(url, { headers: { Accept: "application/json" }, cache: "no-store" });
-    if (response.ok) return await response.json();
-  } catch {
-    trouble("no answer: is the server running?", ASK_AGAIN);
-    return null;
+    await current({});
+    if (state.left >= Number(accessLife) / 2) state.nextLook = 0;
+  } catch (error) {
+    trouble(error);
   }
-  refused(response);
-  return null;
 }
 
-function refused(response) {
-  if (response.status === 401) {
-    endSession();
-    return;
-  }
-  const seconds = Number(response.headers.get("Retry-After")) || ASK_AGAIN / 1000;
-  if (response.status === 503) trouble(`503, nobody can refresh at the moment; the session stays, next try in ${seconds} s`, seconds * 1000);
-  else trouble(`${response.status}, the token was refused`, seconds * 1000);
-}
-
-// userAsks is a press of a button: one question at a time, the buttons rest meanwhile.
-async function userAsks(params) {
+// userAsks is a press of a button. kept is what to log where the token stayed the same.
+async function userAsks(options, kept) {
   await alone(async () => {
-    const answer = await ask(params);
-    if (answer) keep(answer, params.forceRefresh ? "asked for a refresh: the server kept its token (at most one refresh in 10 s)" : "");
+    const before = state.token;
+    const token = await current(options);
+    if (token === before) write(`${kept}, ${state.left} s left`);
   });
 }
 
-// refreshFromMany shows the promise that matters: any number of requests at once cost one refresh.
+// refreshFromMany shows the promise that matters: any number of requests at once cost one refresh. The helper would make one request of
+// them, so they go to the endpoint themselves.
 async function refreshFromMany() {
   await alone(async () => {
     write(`asking ${CROWD} times at once, each demanding a refresh`);
-    const answers = await Promise.all(Array.from({ length: CROWD }, () => ask({ forceRefresh: "true" })));
-    const served = answers.filter(Boolean);
-    if (served.length === 0) return;
-    const distinct = new Set(served.map((answer) => answer.accessToken)).size;
-    write(`${served.length} answers, ${distinct} distinct ${distinct === 1 ? "token" : "tokens"}`, distinct === 1 ? "good" : "trouble");
-    keep(served.at(-1), "");
+    const url = new URL(tokenUrl, location.href);
+    url.searchParams.set("forceRefresh", "true");
+    const ask = async () => {
+      const response = await fetch(url, { cache: "no-store" });
+      return response.ok ? (await response.json()).accessToken : "";
+    };
+    const served = (await Promise.all(Array.from({ length: CROWD }, ask))).filter(Boolean);
+    const distinct = new Set(served).size;
+    if (distinct > 0) write(`${served.length} answers, ${distinct} distinct ${distinct === 1 ? "token" : "tokens"}`, distinct === 1 ? "good" : "trouble");
+    await current({ forceRefresh: true });
   });
 }
 
+// alone lets one thing at a time ask; the buttons rest meanwhile.
 async function alone(work) {
   if (state.asking || state.over) return;
   state.asking = true;
-  const buttons = root.querySelectorAll("button[data-part]");
+  const buttons = ["get-token", "refresh-now", "refresh-many"].map(part);
   for (const button of buttons) button.setAttribute("aria-disabled", "true");
   try {
     await work();
+  } catch (error) {
+    trouble(error);
   } finally {
     state.asking = false;
     for (const button of buttons) button.removeAttribute("aria-disabled");
   }
 }
 
-// keep takes an answer in, says what it means and shows it. sameToken is what to log where the server served the token that we hold.
-function keep({ accessToken, expiresIn }, sameToken) {
-  const claims = decode(accessToken);
-  const known = state.token !== "";
-  const renewed = known && accessToken !== state.token;
-  state.token = accessToken;
-  state.deadline = Date.now() + expiresIn * 1000;
-  if (claims.exp > claims.iat) state.life = (claims.exp - claims.iat) * 1000;
-  state.nextAsk = Math.max(state.deadline - state.life / 2 + 1000, Date.now() + ASK_AGAIN);
-  if (renewed) write(`refreshed on the server: new token, new expiry, ${expiresIn} s left`, "good");
-  else write(known && sameToken ? sameToken : `${known ? "same token" : "token fetched"}, ${expiresIn} s left`);
-  show(accessToken, claims);
+// signOut goes through the helper, which tells the other tabs first; without this script the form does it alone.
+function signOut(event) {
+  event.preventDefault();
+  state.leaving = true;
+  client.signOut();
 }
 
-function show(token, claims) {
-  part("live").hidden = false;
-  part("token").textContent = `${token.slice(0, 10)}…${token.slice(-8)}`;
-  part("length").textContent = `${token.length} characters`;
-  const rows = SHOWN_CLAIMS.filter((name) => name in claims).flatMap((name) => {
-    const term = document.createElement("dt");
-    const value = document.createElement("dd");
-    term.textContent = name;
-    value.textContent = name === "exp" || name === "iat" ? clock(new Date(claims[name] * 1000)) : String(claims[name]);
-    return [term, value];
-  });
-  part("claims").replaceChildren(...rows);
-  countDown();
-}
-
-// decode reads a JWT's claims. It verifies nothing: that is for whoever receives the token.
-function decode(token) {
-  try {
-    const payload = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
-    const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return {}; // an opaque token has no claims to show
-  }
-}
-
-// tick moves the countdown, and asks again once half of the token's life is spent.
-function tick() {
-  if (state.over || state.token === "") return;
-  countDown();
-  if (Date.now() < state.nextAsk || state.asking) return;
-  state.nextAsk = Date.now() + ASK_AGAIN;
-  alone(async () => {
-    const answer = await ask({});
-    if (answer) keep(answer, "");
-  });
-}
-
-function countDown() {
-  const left = Math.max(0, state.deadline - Date.now());
-  const ring = part("ring");
-  part("expires-in").textContent = left > 0 ? `${Math.ceil(left / 1000)} s` : "expired";
-  ring.setAttribute("stroke-dashoffset", String(100 - Math.min(100, (left / state.life) * 100)));
-  ring.classList.toggle("empty", left === 0);
-}
-
-function endSession() {
+// endSession: signed out in some tab, refused by the server, or somebody else signed in. There is nothing more to do here but to say so.
+function endSession(reason) {
   if (state.over) return;
   state.over = true;
   state.token = "";
-  write("401, the session is over", "trouble");
+  panel.clear();
+  if (state.leaving) return;
+  root.classList.add("over");
+  root.querySelector(".hero h1").textContent = "This session is over.";
+  root.querySelector(".hero p").hidden = true;
   for (const section of root.querySelectorAll('[data-part="signed-in"]')) section.hidden = true;
   const notice = part("signed-out");
+  for (const element of notice.querySelectorAll("[data-over]")) element.hidden = element.dataset.over !== reason;
   notice.hidden = false;
   notice.focus();
 }
 
-// trouble is said once, however many parallel requests meet it.
-function trouble(text, wait) {
+// trouble is said once, however many meet it at the same time.
+function trouble(error) {
+  if (state.over) return;
   const now = Date.now();
-  const repeated = text === state.trouble && now - state.troubleAt < 1000;
-  state.nextAsk = now + wait;
-  state.trouble = text;
+  const repeated = error.message === state.trouble && now - state.troubleAt < 1_000;
+  state.nextLook = now + Math.max(ASK_AGAIN, (error.retryAfter ?? 0) * 1_000);
+  state.trouble = error.message;
   state.troubleAt = now;
-  if (!repeated) write(text, "trouble");
-}
-
-// write adds a line to the log, which is a live region: it must stay rare enough to be listened to.
-function write(text, kind) {
-  const now = new Date();
-  const line = document.createElement("li");
-  const time = document.createElement("time");
-  const message = document.createElement("span");
-  time.dateTime = now.toISOString();
-  time.textContent = clock(now);
-  message.textContent = text;
-  if (kind) message.className = kind;
-  line.append(time, message);
-  const lines = part("lines");
-  lines.append(line);
-  while (lines.children.length > LOG_LINES) lines.firstElementChild.remove();
-  const box = part("log");
-  box.scrollTop = box.scrollHeight;
-}
-
-function clock(date) {
-  return date.toLocaleTimeString("en-GB");
+  if (!repeated) write(`nobody can give a token at the moment (${error.message}); the session stays`, "trouble");
 }

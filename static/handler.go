@@ -29,6 +29,13 @@ func (a *Assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	file.send(w, r)
 }
 
+// Has says whether a request's path names an asset.
+func (a *Assets) Has(path string) bool {
+	name, below := strings.CutPrefix(path, a.prefix)
+	_, known := a.find(name)
+	return below && known
+}
+
 // find looks a name up. While replicas of two builds serve, a page of one asks the other for its files: a name of ours with a
 // hash that is not ours is the file as we have it, not to be kept.
 func (a *Assets) find(name string) (variant, bool) {

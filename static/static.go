@@ -1,4 +1,5 @@
-// Package static owns the files that browsers load beside the pages: style sheets, the mark, the demo's script.
+// Package static owns the files that browsers load beside the pages: style sheets, the mark, the demo's scripts, and client.js, the
+// browser helper, which is an npm package too (package.json, client.d.ts).
 //
 // They are compiled in, named by a hash of their content and cached for a year; what depends on the brand's accent
 // colour (brand.css, mark.svg) is made once at start. It refuses everything that it does not list by name: requests
@@ -20,6 +21,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:embed *.css *.js *.svg
@@ -56,6 +58,7 @@ const hashSize = 8
 // asset is one file, hashed and compressed.
 type asset struct {
 	contentType string
+	hash        string // of hashSize bytes, in hexadecimal
 	body        representation
 	gzip        representation // no bytes where compression does not pay
 }
@@ -80,15 +83,24 @@ func New(c Config) (*Assets, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accent colour: %w", err)
 	}
-	files, err := sources(accent)
+	fixed, err := fixedFiles()
 	if err != nil {
 		return nil, err
 	}
 	a := &Assets{prefix: prefix, paths: map[string]string{}, served: map[string]variant{}}
-	for name, content := range files {
-		if err := a.add(name, content); err != nil {
-			return nil, fmt.Errorf("static asset %s: %w", name, err)
+	for name, file := range fixed {
+		a.add(name, file)
+	}
+	coloured, err := colouredFiles(accent)
+	if err != nil {
+		return nil, err
+	}
+	for name, content := range coloured {
+		file, err := newAsset(name, content)
+		if err != nil {
+			return nil, err
 		}
+		a.add(name, file)
 	}
 	return a, nil
 }
@@ -103,48 +115,68 @@ func (a *Assets) Path(name string) string {
 	return hashed
 }
 
-// sources is every asset by name: the embedded files, and those made from the accent colour.
-func sources(accent rgb) (map[string][]byte, error) {
+// markFile is embedded as a drawing without its colour.
+const markFile = "mark.svg"
+
+// fixedFiles are the assets that are the same whatever the configuration. Compressing them is most of what New costs, so it is done once.
+var fixedFiles = sync.OnceValues(func() (map[string]*asset, error) {
 	entries, err := fs.ReadDir(embedded, ".")
 	if err != nil {
 		return nil, fmt.Errorf("list embedded assets: %w", err)
 	}
-	files := map[string][]byte{}
+	files := map[string]*asset{}
 	for _, entry := range entries {
-		content, err := embedded.ReadFile(entry.Name())
+		name := entry.Name()
+		if name == markFile {
+			continue
+		}
+		content, err := embedded.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("read embedded asset: %w", err)
 		}
-		files[entry.Name()] = content
+		if files[name], err = newAsset(name, content); err != nil {
+			return nil, err
+		}
 	}
-	files["brand.css"] = brandSheet(accent)
-	files["mark.svg"] = mark(files["mark.svg"], accent)
 	return files, nil
+})
+
+// colouredFiles are made from the accent colour.
+func colouredFiles(accent rgb) (map[string][]byte, error) {
+	drawing, err := embedded.ReadFile(markFile)
+	if err != nil {
+		return nil, fmt.Errorf("read embedded asset: %w", err)
+	}
+	return map[string][]byte{"brand.css": brandSheet(accent), markFile: mark(drawing, accent)}, nil
 }
 
-// add hashes and compresses one file and lists it under both its names.
-func (a *Assets) add(name string, content []byte) error {
+// newAsset hashes and compresses one file.
+func newAsset(name string, content []byte) (*asset, error) {
 	kind, err := contentType(name)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("static asset %s: %w", name, err)
 	}
 	packed, err := compress(content)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("static asset %s: %w", name, err)
 	}
 	sum := sha256.Sum256(content)
 	hash := hex.EncodeToString(sum[:hashSize])
-	file := &asset{
+	return &asset{
 		contentType: kind,
+		hash:        hash,
 		body:        representation{bytes: content, etag: `"` + hash + `"`},
 		gzip:        representation{bytes: packed, etag: `"` + hash + `-gz"`},
-	}
+	}, nil
+}
+
+// add lists a file under both its names.
+func (a *Assets) add(name string, file *asset) {
 	ext := path.Ext(name)
-	hashed := strings.TrimSuffix(name, ext) + "." + hash + ext
+	hashed := strings.TrimSuffix(name, ext) + "." + file.hash + ext
 	a.paths[name] = a.prefix + hashed
 	a.served[name] = variant{asset: file}
 	a.served[hashed] = variant{asset: file, immutable: true}
-	return nil
 }
 
 // contentType knows the few kinds of file that live here. The system's table is not asked: it differs between hosts,

@@ -47,6 +47,10 @@ func TestServeAnswersByName(t *testing.T) {
 	}{
 		"a hashed style sheet is kept for a year":        {"GET", a.Path("app.css"), 200, "text/css; charset=utf-8", year},
 		"a hashed script is kept for a year":             {"GET", a.Path("demo.js"), 200, "text/javascript; charset=utf-8", year},
+		"the hashed browser helper is kept for a year":   {"GET", a.Path("client.js"), 200, "text/javascript; charset=utf-8", year},
+		"the stable one is asked for anew":               {"GET", "/door/static/client.js", 200, "text/javascript; charset=utf-8", anew},
+		"its types are for the package only":             {"GET", "/door/static/client.d.ts", 404, "text/plain; charset=utf-8", never},
+		"the package's description is not an asset":      {"GET", "/door/static/package.json", 404, "text/plain; charset=utf-8", never},
 		"a hashed drawing is kept for a year":            {"GET", a.Path("mark.svg"), 200, "image/svg+xml", year},
 		"the generated sheet has a hash like the others": {"GET", a.Path("brand.css"), 200, "text/css; charset=utf-8", year},
 		"a plain name is asked for anew":                 {"GET", "/door/static/app.css", 200, "text/css; charset=utf-8", anew},
@@ -292,7 +296,7 @@ func TestTheMarkWearsTheAccent(t *testing.T) {
 func TestAssetsReachForNothingElse(t *testing.T) {
 	a := newAssets(t, static.Config{})
 	forbidden := regexp.MustCompile(`url\(|@import|https?://|innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Storage|\.style\b`)
-	for _, name := range []string{"app.css", "brand.css", "demo.css", "demo.js"} {
+	for _, name := range []string{"app.css", "brand.css", "client.js", "demo.css", "demo.js", "demo-channel.js", "demo-chat.js", "demo-log.js", "demo-token.js"} {
 		if found := forbidden.FindString(ask(a, "GET", a.Path(name)).Body.String()); found != "" {
 			t.Errorf("%s holds %q", name, found)
 		}

@@ -66,7 +66,7 @@ func parseLogo(s, mark string) (logo, error) {
 	if err != nil || u.Scheme != "https" || u.User != nil {
 		return logo{}, ErrLogo
 	}
-	origin, ok := sourceOf(s)
+	origin, ok := sourceOf(s, "https")
 	if !ok {
 		return logo{}, ErrLogo
 	}

@@ -24,7 +24,16 @@ func TestCSPAllowsNoMoreThanThePageNeeds(t *testing.T) {
 		"an IPv6 origin": {"", views.PagePolicy{FormAction: []string{"http://[::1]:9000/"}}, strings.Replace(least, "form-action 'self'", "form-action 'self' http://[::1]:9000", 1)},
 		"origins that are none": {"", views.PagePolicy{FormAction: []string{"", "*", "https:", "https://*", "'unsafe-inline'", "javascript:x",
 			"https://a.example;script-src", "https://a.example script-src", "https://a.example,b", "https://u@", "data:x", "//x"}}, least},
-		"the demo's page": {"", views.PagePolicy{Scripts: true}, least + "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"},
+		"a page that others frame": {"", views.PagePolicy{FramedBy: []string{"https://id.example.com/logout?x", "https://id.example.com", "http://localhost:9000/pool"}},
+			strings.Replace(least, "frame-ancestors 'none'", "frame-ancestors https://id.example.com http://localhost:9000", 1)},
+		"framing by nobody that is one": {"", views.PagePolicy{FramedBy: []string{"", "*", "https://*", "'self'", "data:x", "https://a.example *"}}, least},
+		"the demo's page":               {"", views.PagePolicy{Scripts: true}, least + "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"},
+		"a script that opens a socket": {"", views.PagePolicy{Scripts: true, Connect: []string{"ws://127.0.0.1:9000/event/realtime", "wss://[::1]:9000/a?b", "http://127.0.0.1:9000/event", "ws://127.0.0.1:9000"}},
+			least + "; script-src 'self'; connect-src 'self' ws://127.0.0.1:9000 wss://[::1]:9000 http://127.0.0.1:9000; require-trusted-types-for 'script'; trusted-types 'none'"},
+		"connections that are none": {"", views.PagePolicy{Scripts: true, Connect: []string{"", "*", "ws:", "ws://*", "ws://*:80", "data:x", "blob:x", "'unsafe-inline'", "ftp://a.example", "ws://a.example;script-src", "wss://a.example *", "//x"}},
+			least + "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"},
+		"connections without a script": {"", views.PagePolicy{Connect: []string{"wss://a.example"}}, least},
+		"a form that goes to a socket": {"", views.PagePolicy{FormAction: []string{"ws://a.example", "wss://a.example"}}, least},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -35,20 +44,23 @@ func TestCSPAllowsNoMoreThanThePageNeeds(t *testing.T) {
 	}
 }
 
-func FuzzCSPFormAction(f *testing.F) {
-	for _, seed := range []string{"https://id.example.com", "https://a;b", "http://[::1]", "https://a\r\nSet-Cookie: x", "https://*"} {
+func FuzzCSPOrigins(f *testing.F) {
+	for _, seed := range []string{"https://id.example.com", "https://a;b", "http://[::1]", "https://a\r\nSet-Cookie: x", "https://*", "ws://[::1]:9", "wss://a *"} {
 		f.Add(seed)
 	}
 	v := newViews(f, views.Brand{})
-	plain := v.CSP(views.PagePolicy{})
+	plain := v.CSP(views.PagePolicy{Scripts: true})
 	f.Fuzz(func(t *testing.T, target string) {
-		got := v.CSP(views.PagePolicy{FormAction: []string{target}})
-		added := strings.Replace(got, "form-action 'self' http", "form-action 'self'; http", 1)
-		if got == plain {
-			return
-		}
-		if added == got || strings.Count(got, ";") != strings.Count(plain, ";") || strings.Count(got, " ") != strings.Count(plain, " ")+1 || strings.ContainsAny(got, "*,\r\n\x00") {
-			t.Errorf("target %q: got %q", target, got)
+		for directive, policy := range map[string]views.PagePolicy{
+			"form-action": {Scripts: true, FormAction: []string{target}},
+			"connect-src": {Scripts: true, Connect: []string{target}},
+		} {
+			got := v.CSP(policy)
+			before, after, _ := strings.Cut(got, directive+" 'self'")
+			added := after[:strings.IndexByte(after, ';')]
+			if before+directive+" 'self'"+strings.TrimPrefix(after, added) != plain || strings.Count(added, " ") > 1 || strings.ContainsAny(added, "*,\r\n\x00") {
+				t.Errorf("%s for %q: got %q", directive, target, got)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"net/url"
 	"strconv"
 	"time"
@@ -15,11 +16,19 @@ type Demo struct {
 	SignInURL  string
 	SignOutURL string // target of a POST
 	SessionURL string // where the session's state can be read
-	TokenURL   string // the token endpoint, on this page's own origin
-	Users      []DemoUser
-	AccessLife time.Duration // how long the provider's access tokens live
+	// SessionsURL is the page of one's own sessions; "" where there is none.
+	SessionsURL string
+	AuthURL     string // what the sign-in and sign-out routes lie below
+	TokenURL    string // the token endpoint, on this page's own origin
+	Users       []DemoUser
+	AccessLife  time.Duration // how long the provider's access tokens live
 	// ProviderURL is the demo provider's issuer; "" hides it.
 	ProviderURL string
+	// HomeURL is this page's address, and MachineURL that of the page about machine tokens; "" hides the way there.
+	HomeURL, MachineURL string
+	// EventsURL is the HTTP endpoint of the live channel's server, and RealtimeURL where its socket opens: ws or wss. The second
+	// must be in PagePolicy.Connect.
+	EventsURL, RealtimeURL string
 }
 
 // Claim is one fact about who is signed in.
@@ -38,12 +47,37 @@ func (v *Views) Demo(_ Language, d Demo) templ.Component {
 	return demoSignedOut(v.page(english, title), d)
 }
 
+// demoPlace is one page of the demo among the others.
+type demoPlace struct {
+	home, machine, provider string // addresses; as in Demo
+	atMachine               bool
+}
+
+func (d Demo) place() demoPlace {
+	return demoPlace{home: d.HomeURL, machine: d.MachineURL, provider: d.ProviderURL}
+}
+
 // testID is the data-testid of a claim's value: the browser tests look for the e-mail address.
 func (c Claim) testID() string {
 	if c.Name == "email" {
 		return "user-email"
 	}
 	return "claim-" + c.Name
+}
+
+// speaker is the name under which the person who is signed in speaks on the channel.
+func (d Demo) speaker() string {
+	return cmp.Or(d.claim("email"), d.claim("name"), d.claim("sub"), "somebody")
+}
+
+// claim is the value of one of the claims; "" without it.
+func (d Demo) claim(name string) string {
+	for _, c := range d.User {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
 }
 
 // seconds is a duration as the demo's script reads it.

@@ -18,6 +18,8 @@ const (
 	ErrTooLarge                             // the body exceeds its limit [413]
 	ErrProviderUnavailable                  // the provider does not answer [503]
 	ErrProviderBroken                       // the provider's answer makes no sense [502]
+	ErrNotEverywhere                        // signing out on all devices may not have reached all [503]
+	ErrAppUnavailable                       // the application behind us does not answer [502, 504]
 )
 
 // Error is what an error page shows.
@@ -58,6 +60,10 @@ func (k ErrorKind) wording(t *texts) wording {
 		return wording{t.ProviderUnavailableTitle, t.ProviderUnavailableText, t.AdviceWait}
 	case ErrProviderBroken:
 		return wording{t.ProviderBrokenTitle, t.ProviderBrokenText, t.AdviceContact}
+	case ErrNotEverywhere:
+		return wording{t.NotEverywhereTitle, t.NotEverywhereText, ""}
+	case ErrAppUnavailable:
+		return wording{t.AppUnavailableTitle, t.AppUnavailableText, t.AdviceWait}
 	}
 	return wording{t.InternalTitle, t.InternalText, t.AdviceContact}
 }

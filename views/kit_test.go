@@ -38,7 +38,7 @@ func tags() []string { return []string{"en", "pt-BR", "ja", "id", "zh-CN"} }
 // kinds are all kinds of error, and one that does not exist.
 func kinds() []views.ErrorKind {
 	var all []views.ErrorKind
-	for k := views.ErrInternal; k <= views.ErrProviderBroken+1; k++ {
+	for k := views.ErrInternal; k <= views.ErrAppUnavailable+1; k++ {
 		all = append(all, k)
 	}
 	return all
@@ -49,10 +49,26 @@ func every(v *views.Views, l views.Language, hostile string) map[string]templ.Co
 	demo := views.Demo{
 		User:       []views.Claim{{Name: "email", Value: "ana@example.com" + hostile}, {Name: hostile, Value: hostile}},
 		SignInURL:  "/api/auth/sign-in?returnTo=%2F" + hostile,
-		SignOutURL: "/api/auth/sign-out" + hostile, SessionURL: "/api/auth/session" + hostile, TokenURL: "/api/cognito-token" + hostile,
+		SignOutURL: "/api/auth/sign-out" + hostile, SessionURL: "/api/auth/session" + hostile, SessionsURL: "/api/auth/sessions" + hostile, TokenURL: "/api/cognito-token" + hostile,
+		AuthURL: "/api/auth" + hostile, EventsURL: "http://127.0.0.1:9000/event" + hostile, RealtimeURL: "ws://127.0.0.1:9000/event/realtime" + hostile,
 		Users:      []views.DemoUser{{Email: "ana@example.com" + hostile, Password: hostile}},
 		AccessLife: time.Minute, ProviderURL: "http://localhost:9000/pool",
 	}
+	demo.HomeURL, demo.MachineURL = "/"+hostile, "/machine"+hostile
+	machines := views.DemoMachine{
+		HomeURL: "/" + hostile, MachineURL: "/machine" + hostile, BurstURL: "/machine/burst" + hostile, ProviderURL: "http://localhost:9000/pool",
+		Size: 1000, AtOnce: 50, AccessLife: time.Minute,
+	}
+	afterwards := machines
+	afterwards.Bursts = []views.DemoBurst{{Number: 2, Asked: 1, Waited: 2, Hit: 3, Failed: 4, Calls: 1, Tokens: 1}, {Number: 1, Failed: 10}}
+	at := time.Date(2031, time.May, 6, 7, 8, 9, 0, time.UTC)
+	alone := views.Sessions{
+		SignedInAs: "ana@x" + hostile, Action: "/sessions" + hostile, SignOutURL: "/out" + hostile, HomeURL: "/" + hostile, Done: views.DoneOthers,
+		List: []views.Device{{ID: "a" + hostile, Browser: "Firefox" + hostile, System: "Windows" + hostile, Started: at, Seen: at, Current: true}},
+	}
+	several := alone
+	several.Done, several.Languages = views.DoneOne, v.LanguageLinks(l, "/sessions"+hostile)
+	several.List = append(several.List, views.Device{ID: "b" + hostile, System: "Android" + hostile, Started: at}, views.Device{ID: "c" + hostile})
 	signedIn := demo
 	signedIn.SignedIn = true
 	links := v.LanguageLinks(l, "/login?returnTo="+hostile)
@@ -62,9 +78,15 @@ func every(v *views.Views, l views.Language, hostile string) map[string]templ.Co
 		"signed out":       v.SignedOut(l, views.SignedOut{SignInURL: "/in" + hostile, HomeURL: "/" + hostile}),
 		"confirm": v.ConfirmSignOut(l, views.ConfirmSignOut{SignedInAs: "ana" + hostile, Action: "/out" + hostile,
 			ReturnTo: "/" + hostile, CancelURL: "/" + hostile}),
-		"moving on":       v.MovingOn(l, views.MovingOn{Target: "/on" + hostile}),
-		"demo":            v.Demo(l, demo),
-		"demo, signed in": v.Demo(l, signedIn),
+		"confirm, everywhere": v.ConfirmSignOut(l, views.ConfirmSignOut{Action: "/out" + hostile, ReturnTo: "/" + hostile,
+			CancelURL: "/" + hostile, Everywhere: true}),
+		"sessions":                      v.Sessions(l, several),
+		"sessions, no other":            v.Sessions(l, alone),
+		"moving on":                     v.MovingOn(l, views.MovingOn{Target: "/on" + hostile}),
+		"demo":                          v.Demo(l, demo),
+		"demo, signed in":               v.Demo(l, signedIn),
+		"demo, machines before a burst": v.DemoMachine(machines),
+		"demo, machines":                v.DemoMachine(afterwards),
 	}
 	for _, k := range kinds() {
 		pages[fmt.Sprintf("error %d", k)] = v.Error(l, views.Error{Kind: k, RetryURL: "/again" + hostile, HomeURL: "/" + hostile, RequestID: "r" + hostile})

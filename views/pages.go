@@ -20,11 +20,13 @@ type SignedOut struct {
 	HomeURL   string // "" hides it
 }
 
-// ConfirmSignOut is what the page shows that asks before signing out, because the request may not have been the user's own.
+// ConfirmSignOut is what the page shows that asks before signing out: because the request may not have been the user's own, or because it
+// is about all devices.
 type ConfirmSignOut struct {
 	SignedInAs string // "" hides it
 	Action     string // target of the POST that signs out
 	ReturnTo   string // sent along as the form field returnTo; "" sends none
+	Everywhere bool   // it is about all devices; sent along as everywhere=true
 	CancelURL  string
 }
 
@@ -49,6 +51,9 @@ func (v *Views) SignedOut(l Language, d SignedOut) templ.Component {
 
 // ConfirmSignOut is the page that asks before signing out.
 func (v *Views) ConfirmSignOut(l Language, d ConfirmSignOut) templ.Component {
+	if d.Everywhere {
+		return confirmSignOut(v.page(l, func(t *texts) string { return t.EverywhereTitle }), d)
+	}
 	return confirmSignOut(v.page(l, func(t *texts) string { return t.ConfirmTitle }), d)
 }
 

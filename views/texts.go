@@ -4,9 +4,9 @@ import (
 	"embed"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/BurntSushi/toml"
-	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
 )
 
@@ -27,7 +27,12 @@ type texts struct {
 
 	SignedOutTitle, SignedOutText, SignedOutNote      string
 	ConfirmTitle, ConfirmText, ConfirmYes, ConfirmNo  string
+	EverywhereTitle, EverywhereText, EverywhereYes    string
 	MovingOnTitle, MovingOnText                       string
+	SessionsTitle, SessionsText, NoOtherDevice        string
+	ThisDevice, UnknownDevice, DeviceOn               string
+	SessionStarted, SessionSeen                       string
+	EndOthers, EndEverywhere, EndedOne, EndedOthers   string
 	AdviceAgain, AdviceContact, AdviceWait            string
 	ExpiredTitle, ExpiredText                         string
 	UsedTitle, UsedText                               string
@@ -41,43 +46,49 @@ type texts struct {
 	TooLargeTitle, TooLargeText                       string
 	ProviderUnavailableTitle, ProviderUnavailableText string
 	ProviderBrokenTitle, ProviderBrokenText           string
+	NotEverywhereTitle, NotEverywhereText             string
+	AppUnavailableTitle, AppUnavailableText           string
 	InternalTitle, InternalText                       string
 }
 
-// loadLanguages reads every message file and fills in the brand's name, the one thing that messages leave open.
+// What stands in messages for what is not known before: the brand's name is filled in once, the other two for each device.
+const (
+	brandHere   = "{{.Brand}}"
+	browserHere = "{{.Browser}}"
+	systemHere  = "{{.System}}"
+)
+
+// loadLanguages reads every message file and fills in the brand's name, which is the same on every page.
 func loadLanguages(brand string) (languages, error) {
 	all := spoken()
-	bundle := i18n.NewBundle(language.English)
-	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)
 	tags := make([]language.Tag, 0, len(all))
-	for _, l := range all {
-		if _, err := bundle.LoadMessageFileFS(locales, "locales/active."+l.tag+".toml"); err != nil {
-			return languages{}, fmt.Errorf("load messages of %s: %w", l.tag, err)
-		}
-		tags = append(tags, language.MustParse(l.tag))
-	}
 	byTag := map[string]*texts{}
 	for _, l := range all {
-		t, err := fill(i18n.NewLocalizer(bundle, l.tag), brand)
+		t, err := loadTexts("locales/active."+l.tag+".toml", brand)
 		if err != nil {
 			return languages{}, fmt.Errorf("messages of %s: %w", l.tag, err)
 		}
 		byTag[l.tag] = t
+		tags = append(tags, language.MustParse(l.tag))
 	}
 	return languages{all: all, matcher: language.NewMatcher(tags), byTag: byTag}, nil
 }
 
-// fill looks each field's message up. Doing so once at the start makes a page's text a field access, which the compiler checks.
-func fill(localizer *i18n.Localizer, brand string) (*texts, error) {
+// loadTexts looks each field's message up. Doing so once at the start makes a page's text a field access, which the compiler checks.
+func loadTexts(file, brand string) (*texts, error) {
+	var messages map[string]string
+	if _, err := toml.DecodeFS(locales, file, &messages); err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
 	var t texts
 	fields := reflect.ValueOf(&t).Elem()
 	for i := range fields.NumField() {
 		id := fields.Type().Field(i).Name
-		text, err := localizer.Localize(&i18n.LocalizeConfig{MessageID: id, TemplateData: map[string]string{"Brand": brand}})
-		if err != nil {
-			return nil, fmt.Errorf("message %s: %w", id, err)
+		text := messages[id]
+		if text == "" {
+			return nil, fmt.Errorf("%s has no message %s", file, id)
 		}
-		fields.Field(i).SetString(text)
+		fields.Field(i).SetString(strings.ReplaceAll(text, brandHere, brand))
 	}
 	return &t, nil
 }

@@ -50,6 +50,7 @@ type page struct {
 	logo   logo
 	assets assetPaths
 	text   *texts
+	wide   bool // the card holds more than a few words and buttons
 }
 
 // New checks the brand and fills in every text of every language, so that a page cannot fail for want of one. It

@@ -46,10 +46,14 @@ func TestEveryPageIsWellMadeInEveryLanguage(t *testing.T) {
 	}
 }
 
-// checkForms wants every form to be a POST with a button that says something, and no link or button without words.
+// checkForms wants every form to be a POST with a button that says something, and no link or button without words. The form of
+// the demo's channel goes nowhere: it waits, hidden and nameless, for a script.
 func checkForms(t *testing.T, root *html.Node) {
 	t.Helper()
 	for _, form := range find(root, "form") {
+		if attr(form, "data-part") == "say" {
+			continue
+		}
 		if attr(form, "method") != "post" || attr(form, "action") == "" || len(find(form, "button")) != 1 {
 			t.Errorf("form: got %v, want a post with an action and one button", form.Attr)
 		}
@@ -179,6 +183,21 @@ func TestConfirmSendsReturnToAlong(t *testing.T) {
 	}
 }
 
+func TestConfirmSaysThatAllDevicesAreSignedOutAndAsksForIt(t *testing.T) {
+	v := newViews(t, views.Brand{})
+	root := parse(t, render(t, v.ConfirmSignOut(views.Language{}, views.ConfirmSignOut{Action: "/out", ReturnTo: "/x", CancelURL: "/", Everywhere: true})))
+	sent := map[string]string{}
+	for _, input := range find(root, "input") {
+		sent[attr(input, "name")] = attr(input, "value")
+	}
+	if len(sent) != 2 || sent["everywhere"] != "true" || sent["returnTo"] != "/x" {
+		t.Errorf("the form sends %v, want everywhere=true and returnTo=/x", sent)
+	}
+	if title := text(find(root, "h1")[0]); title != "Sign out on all devices?" || !strings.Contains(text(root), "on all devices. Nothing has changed") {
+		t.Errorf("the page titled %q does not say what it is about", title)
+	}
+}
+
 func TestMovingOnGoesAtOnceAndByLink(t *testing.T) {
 	v := newViews(t, views.Brand{})
 	root := parse(t, render(t, v.MovingOn(views.Language{}, views.MovingOn{Target: "/a?b=1&c=;2"})))
@@ -204,7 +223,7 @@ func TestEveryKindOfErrorHasItsOwnWords(t *testing.T) {
 			root := parse(t, render(t, v.Error(v.Language(tag, ""), views.Error{Kind: k})))
 			title := text(find(root, "h1")[0])
 			before, repeated := seen[title]
-			unknown := k > views.ErrProviderBroken
+			unknown := k > views.ErrAppUnavailable
 			if repeated != unknown || (unknown && before != views.ErrInternal) {
 				t.Errorf("%s: kind %d says %q; said before: %v, by kind %d", tag, k, title, repeated, before)
 			}
@@ -218,7 +237,8 @@ func TestEveryKindOfErrorHasItsOwnWords(t *testing.T) {
 
 func TestTheDemoCanBeFoundByTests(t *testing.T) {
 	v := newViews(t, views.Brand{})
-	demo := views.Demo{SignInURL: "/in", SignOutURL: "/out", TokenURL: "/api/cognito-token", AccessLife: 90 * time.Second, User: []views.Claim{{"email", "ana@example.com"}}}
+	demo := views.Demo{SignInURL: "/in", SignOutURL: "/out", AuthURL: "/api/auth", TokenURL: "/api/cognito-token", AccessLife: 90 * time.Second,
+		EventsURL: "http://127.0.0.1:9000/event", RealtimeURL: "ws://127.0.0.1:9000/event/realtime", User: []views.Claim{{"email", "ana@example.com"}}}
 	ids := func(page string) []string {
 		var found []string
 		for _, n := range find(parse(t, page), "") {
@@ -237,15 +257,37 @@ func TestTheDemoCanBeFoundByTests(t *testing.T) {
 	}
 	demo.SignedIn = true
 	after := render(t, v.Demo(views.Language{}, demo))
-	for _, want := range []string{"user-email", "get-token", "token", "expires-in", "refresh-now", "log", "sign-out"} {
+	for _, want := range []string{"user-email", "get-token", "token", "expires-in", "refresh-now", "log", "sign-out", "channel-state", "messages", "text", "send", "drop"} {
 		if !slices.Contains(ids(after), want) {
 			t.Errorf("signed in: got %v, want %s among them", ids(after), want)
 		}
 	}
-	for _, want := range []string{`data-token-url="/api/cognito-token"`, `data-access-life="90"`, "<noscript>"} {
+	for _, want := range []string{`data-token-url="/api/cognito-token"`, `data-access-life="90"`, `data-auth-url="/api/auth"`, `data-events-url="http://127.0.0.1:9000/event"`,
+		`data-realtime-url="ws://127.0.0.1:9000/event/realtime"`, `data-speaker="ana@example.com"`, "<noscript>"} {
 		if !strings.Contains(after, want) {
 			t.Errorf("signed in: want %s on the page", want)
 		}
+	}
+}
+
+func TestTheDemoSpeaksUnderTheBestNameItKnows(t *testing.T) {
+	v := newViews(t, views.Brand{})
+	tests := map[string]struct {
+		user []views.Claim
+		want string
+	}{
+		"the e-mail address":          {[]views.Claim{{"name", "Ana"}, {"email", "ana@example.com"}, {"sub", "s"}}, "ana@example.com"},
+		"without one, the name":       {[]views.Claim{{"sub", "s"}, {"name", "Ana"}}, "Ana"},
+		"without a name, the subject": {[]views.Claim{{"sub", "s"}}, "s"},
+		"without anything":            {nil, "somebody"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			page := render(t, v.Demo(views.Language{}, views.Demo{SignedIn: true, User: tt.user}))
+			if want := `data-speaker="` + tt.want + `"`; !strings.Contains(page, want) {
+				t.Errorf("want %s on the page", want)
+			}
+		})
 	}
 }
 

@@ -204,3 +204,44 @@ func TestTheClientsAddress(t *testing.T) {
 		})
 	}
 }
+
+// The router would answer these in its own way: no record, no form of ours.
+func TestTargetsThatAreNoPathsAreAnsweredHere(t *testing.T) {
+	s, logs := newServer(t, nil)
+	r := run(t, s)
+	for request, want := range map[string]string{
+		"GET http://" + r.public + " HTTP/1.1":      "404",
+		"GET http://" + r.public + "?a=b HTTP/1.1":  "404",
+		"GET http://other.example/healthz HTTP/1.1": "200",
+		"CONNECT " + r.public + " HTTP/1.1":         "404",
+		"GET /%68ealthz HTTP/1.1":                   "404",
+		"GET /%68ealthz/ HTTP/1.1":                  "404",
+		"GET /login%2f HTTP/1.1":                    "404",
+		"GET /static/%61pp.css HTTP/1.1":            "404",
+		"FOO /%68ealthz/ HTTP/1.1":                  "404",
+		"GET /healthz/ HTTP/1.1":                    "308",
+		"GET /static/app.css HTTP/1.1":              "200",
+	} {
+		answer, _ := raw(t, r.public, request+"\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 "+want+" ") {
+			t.Errorf("%s: got %.60q, want %s", request, answer, want)
+		}
+		if want == "404" && !strings.Contains(answer, `{"error":"Not Found"}`) {
+			t.Errorf("%s: got %q, want our own 404", request, answer)
+		}
+	}
+	if got, want := len(logs.records()), 11; got != want {
+		t.Errorf("%d records, want %d", got, want)
+	}
+}
+
+func TestABodyThatNobodyReadsIsNotWaitedFor(t *testing.T) {
+	s, _ := newServer(t, nil)
+	r := run(t, s)
+	for _, target := range []string{"/healthz", "/api/auth/verify", "/api/cognito-token", "/nothing"} {
+		answer, took := raw(t, r.public, "GET "+target+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 ") || !strings.Contains(answer, "Connection: close") || took > 5*time.Second {
+			t.Errorf("%s: got %.60q after %s, want an answer at once and the connection closed", target, answer, took)
+		}
+	}
+}

@@ -21,10 +21,14 @@ type Metrics struct {
 	secrets    prometheus.Counter
 	provider   *prometheus.HistogramVec
 	pending    *prometheus.CounterVec
+	adoptions  *prometheus.CounterVec
 	opened     *prometheus.CounterVec
+	ended      *prometheus.CounterVec
 	cookieSize prometheus.Histogram
 	remembered prometheus.Counter
 	unpacked   prometheus.Counter
+	cache      cacheMetrics
+	machine    machineMetrics
 }
 
 // NewMetrics makes the metrics in a registry of their own.
@@ -42,7 +46,7 @@ func NewMetrics() *Metrics {
 			Name: "vestibule_refreshes_total", Help: "Ends of refresh flights: refreshed, adopted (made elsewhere), unavailable, or why the session was over (refused, untrusted, signed_out, ...).",
 		}, []string{"outcome"}),
 		degraded: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "vestibule_cache_degraded_total", Help: "What was done without the cache: a refresh coordinated in this process alone, a revocation not seen or not recorded.",
+			Name: "vestibule_cache_degraded_total", Help: "What was done without the cache: a refresh coordinated in this process alone, a revocation not seen or not recorded, a session (server mode) that nobody can look up.",
 		}, []string{"what"}),
 		secrets: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "vestibule_secret_refresh_failures_total", Help: "Secrets that could not be read afresh; the last good value is in use.",
@@ -54,6 +58,12 @@ func NewMetrics() *Metrics {
 		pending: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vestibule_pending_sign_ins_total", Help: "Pending sign-ins: begun, taken (came back), evicted (too many in one browser).",
 		}, []string{"event"}),
+		adoptions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "vestibule_adoptions_total", Help: "Requests that brought a session of Amplify's adapter whose tokens are good: adopted, or why it was over (signed_out, refused, expired, ...).",
+		}, []string{"outcome"}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "vestibule_sessions_ended_total", Help: "Endings by this process, of one session or of all of a person, by reason (signed_out, replaced, refused, revoked, provider_logout, ...). Those that run out by themselves are not among them.",
+		}, []string{"reason"}),
 		opened: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vestibule_session_cookies_opened_total", Help: "Session cookies accepted: remembered, or opened because they were not known.",
 		}, []string{"how"}),
@@ -63,7 +73,8 @@ func NewMetrics() *Metrics {
 		}),
 	}
 	m.remembered, m.unpacked = m.opened.WithLabelValues("remembered"), m.opened.WithLabelValues("opened")
-	m.registry.MustRegister(m.requests, m.durations, m.refreshes, m.degraded, m.secrets, m.provider, m.pending, m.opened, m.cookieSize,
+	m.machine, m.cache = newMachineMetrics(m.registry), newCacheMetrics(m.registry)
+	m.registry.MustRegister(m.requests, m.durations, m.refreshes, m.degraded, m.secrets, m.provider, m.pending, m.adoptions, m.opened, m.ended, m.cookieSize,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -81,8 +92,14 @@ func (m *Metrics) Session(e session.Event) {
 		m.degraded.WithLabelValues("refresh").Inc()
 	case session.EventRevocationBlind:
 		m.degraded.WithLabelValues("revocation").Inc()
+	case session.EventStoreDown:
+		m.degraded.WithLabelValues("session").Inc()
+	case session.EventEnded:
+		m.ended.WithLabelValues(e.Outcome).Inc()
 	case session.EventCookie:
 		m.cookieSize.Observe(float64(e.Bytes))
+	case session.EventAdoption:
+		m.adoptions.WithLabelValues(e.Outcome).Inc()
 	case session.EventPendingBegun:
 		m.pending.WithLabelValues("begun").Inc()
 	case session.EventPendingTaken:
@@ -90,6 +107,13 @@ func (m *Metrics) Session(e session.Event) {
 	case session.EventPendingEvicted:
 		m.pending.WithLabelValues("evicted").Inc()
 	}
+}
+
+// streams tells how many event streams are open, as held counts them when it is asked. It is called once.
+func (m *Metrics) streams(held func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "vestibule_event_streams", Help: "Event streams ({auth}/events) that are open.",
+	}, func() float64 { return float64(held()) }))
 }
 
 // SecretFailed counts a secret that could not be read afresh.

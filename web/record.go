@@ -19,7 +19,7 @@ const maxLoggedPath = 200
 func (r *row) record(x *handlers.Exchange, start time.Time) {
 	now := r.s.c.Now()
 	took := now.Sub(start)
-	status := x.Response().Status
+	status := statusOf(x)
 	method := knownMethod(x.Request().Method)
 	r.metrics.observe(method, status, took)
 	level := r.level(x.Err, status)
@@ -29,8 +29,20 @@ func (r *row) record(x *handlers.Exchange, start time.Time) {
 	}
 	// The record is made here because slog would look up its caller, which costs as much as writing it.
 	line := slog.NewRecord(now, level, "request", 0)
-	r.describe(&line, x, took)
+	r.describe(&line, x, status, took)
 	_ = r.lines.Handle(ctx, line) // a log that cannot be written has nobody to tell
+}
+
+// statusHungUp is nginx's status for who hung up before the answer. No client ever sees it: there is nobody left.
+const statusHungUp = 499
+
+// statusOf is the status that the record tells. A failure because the client went away is no outage: what was sent into the closed
+// connection counts for nothing.
+func statusOf(x *handlers.Exchange) int {
+	if status := x.Response().Status; status < 400 || !x.HungUp() {
+		return status
+	}
+	return statusHungUp
 }
 
 func (r *row) level(err error, status int) slog.Level {
@@ -47,11 +59,11 @@ func (r *row) level(err error, status int) slog.Level {
 
 // describe fills in the line. What every line has fits the attributes that slog keeps without allocating, since it is written for
 // every token answer; the rest is there when there is something to tell.
-func (r *row) describe(line *slog.Record, x *handlers.Exchange, took time.Duration) {
+func (r *row) describe(line *slog.Record, x *handlers.Exchange, status int, took time.Duration) {
 	req := x.Request()
 	line.AddAttrs(
 		slog.String("method", knownMethod(req.Method)),
-		slog.Int("status", x.Response().Status),
+		slog.Int("status", status),
 		slog.Int64("took_us", took.Microseconds()),
 		slog.String("client", r.s.client(req)),
 	)
@@ -63,6 +75,7 @@ func (r *row) describe(line *slog.Record, x *handlers.Exchange, took time.Durati
 	add("session", x.Session)
 	add("denied", x.Denied)
 	add("reason", x.Reason)
+	add("cache", x.Cache)
 	if x.Refreshed {
 		line.AddAttrs(slog.Bool("refreshed", true))
 	}

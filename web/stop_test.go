@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -149,6 +150,74 @@ func TestTheDelayBeforeStoppingIsNotTakenFromTheDrain(t *testing.T) {
 		}
 		if left < 9*time.Second {
 			t.Errorf("the drain had %s, want about ten seconds", left)
+		}
+	})
+}
+
+// A connection that is closed while nobody uses it may be closed on a request that is just arriving. So clients are told to leave while
+// everything is still answered.
+func TestFromTheSignalOnEachAnswerIsTheLastOfItsConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newServer(t, func(c *web.Config) {
+			c.ShutdownDelay = time.Hour
+			c.Home = func(x *handlers.Exchange) error { return x.String(http.StatusOK, "here") }
+		})
+		listener := newWires()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(ctx, listener, nil) }()
+		connection := func(request string) string {
+			client := listener.dial(t, request)
+			defer client.Close()
+			res, err := http.ReadResponse(bufio.NewReader(client), nil)
+			must(t, err)
+			must(t, res.Body.Close())
+			if res.StatusCode != http.StatusOK {
+				t.Errorf("got %s, want 200", res.Status)
+			}
+			if res.Close {
+				return "close" // net/http takes the header out
+			}
+			return res.Header.Get("Connection")
+		}
+		const handshake = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+		if got := connection(askHome); got != "" {
+			t.Errorf("before the signal: got Connection: %s, want it kept", got)
+		}
+		stop()
+		synctest.Wait()
+		if got := connection(askHome); got != "close" {
+			t.Errorf("after the signal: got Connection: %q, want close", got)
+		}
+		if got := connection(handshake); got != "" {
+			t.Errorf("a handshake after the signal: got Connection: %s, want it left to the handshake", got)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+}
+
+// The admin side closes last. Whoever holds a scrape open there must not hold the process.
+func TestAnAdminClientThatReadsNothingHoldsNobodyLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newServer(t, nil)
+		admin := newWires()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(ctx, newWires(), admin) }()
+		client := admin.dial(t, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		defer client.Close()
+		synctest.Wait() // the answer is written, and nobody reads
+		start := time.Now()
+		stop()
+		if err := <-done; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want what was cut", err)
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("stopping took %s, want about a second", took)
 		}
 	})
 }

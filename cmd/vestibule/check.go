@@ -1,10 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"vestibule/config"
@@ -15,7 +20,10 @@ import (
 // checkTimeout bounds what check waits for the provider.
 const checkTimeout = 15 * time.Second
 
-// check says every fault at once: of the configuration, of the secrets behind it, of the provider. --offline leaves the network out.
+// checkAppTimeout bounds what check waits for the application, which is near.
+const checkAppTimeout = 3 * time.Second
+
+// check says every fault at once: of the configuration, of the secrets behind it, of the provider, of the cache. --offline leaves the network out.
 func check(ctx context.Context, p process, args []string) error {
 	args = slices.Clone(args)
 	offline := false
@@ -25,29 +33,66 @@ func check(ctx context.Context, p process, args []string) error {
 		}
 	}
 	cfg, faults := load(p, args)
-	log, closeLog := newLogger(&config.Config{Log: config.Log{Level: "error"}}, p.errw)
+	log, closeLog := newLogger(&config.Config{Log: config.Log{Level: "warn"}}, p.errw)
 	defer closeLog()
 	pl := plan{config: cfg, log: log, metrics: web.NewMetrics(), offline: offline}
 	var unread config.Faults
 	pl.secrets, unread = resolve(ctx, pl, p.lookup)
 	faults = append(faults, newFaults(faults, unread)...)
 	if !offline {
-		faults = append(faults, checkProvider(ctx, pl, faults)...)
+		provider, cache := checkProvider(ctx, pl, faults), checkCache(ctx, pl, faults)
+		faults = append(append(faults, provider...), cache...)
 	}
 	if len(faults) == 0 {
 		// The very construction that serve makes: what it would refuse is said here.
-		if _, err := wire(pl); err != nil {
+		a, err := wire(pl)
+		if err != nil {
 			return err
 		}
+		a.store.close()
+		advise(pl)
+		caution(ctx, pl)
 	}
 	if len(faults) > 0 {
 		return faultsError{faults}
 	}
 	_, err := fmt.Fprintf(p.out, "the configuration is good: %s signs in at %s\n", cfg.PublicURL, cfg.Provider.Issuer)
 	if offline && err == nil {
-		_, err = fmt.Fprintln(p.out, "the provider, and secrets behind awssm:, were not looked at (--offline)")
+		_, err = fmt.Fprintln(p.out, "the provider, the cache, and secrets behind awssm:, were not looked at (--offline)")
 	}
 	return err
+}
+
+// caution warns of what a good configuration may say and seldom means, and with the network of an application that is not there.
+func caution(ctx context.Context, pl plan) {
+	cfg, warn := pl.config, pl.log.Warn
+	if slices.ContainsFunc(cfg.Proxies(), func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+		warn("every address is a trusted proxy: anybody can claim any address in X-Forwarded headers; name the proxies' own networks", "key", "trusted_proxies")
+	}
+	if slices.Contains(strings.Fields(cfg.Provider.AuthorizeParams["prompt"]), "none") {
+		warn("prompt=none forbids the provider to show its sign-in page: only who is signed in there already can sign in here; leave it out", "key", "provider.authorize_params")
+	}
+	const prefix = "__Host-" // browsers compare it without regard to case (RFC 6265bis, section 5.7)
+	if name := cfg.CookieName(); cfg.Secure() && (len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix)) {
+		warn("the session cookie's name does not start with __Host-: other hosts of the same domain can overwrite the cookie; leave the name out for the default", "key", "session.cookie_name")
+	}
+	if target := cfg.Application(); target != nil && !pl.offline {
+		if err := reach(ctx, target); err != nil {
+			warn("nobody answers where the application should be: start it, or name where it listens", "key", "app.url", "error", err)
+		}
+	}
+}
+
+// reach connects to the host of a URL and says nothing there.
+func reach(ctx context.Context, u *url.URL) error {
+	ctx, cancel := context.WithTimeout(ctx, checkAppTimeout)
+	defer cancel()
+	port := cmp.Or(u.Port(), u.Scheme) // the schemes are names of their ports
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
 
 // newFaults leaves out what is known to be at fault already.
@@ -57,32 +102,71 @@ func newFaults(known, more config.Faults) config.Faults {
 	})
 }
 
-// checkProvider reaches the issuer, if the configuration says where it is.
-func checkProvider(ctx context.Context, pl plan, known config.Faults) config.Faults {
-	for _, f := range known {
-		if f.Key == "provider.issuer" || f.Key == "public_url" || f.Key == "provider.client_id" {
-			return nil
-		}
-	}
-	if pl.config.Provider.Issuer == "" {
+// checkCache reaches the cache, if the configuration says where it is.
+func checkCache(ctx context.Context, pl plan, known config.Faults) config.Faults {
+	if slices.ContainsFunc(known, func(f config.Fault) bool { return f.Key == "cache.url" }) {
 		return nil
 	}
-	provider, err := newProvider(pl.config, pl.secrets, nil, nil)
+	s, err := openStore(pl)
+	var refused faultsError
+	if errors.As(err, &refused) {
+		return refused.faults
+	}
 	if err != nil {
-		if len(known) > 0 {
-			return nil // they say it already
-		}
+		return config.Faults{{Key: "cache.url", Problem: err.Error(), Hint: "see docs/operating.md"}}
+	}
+	defer s.close()
+	return askCache(ctx, s)
+}
+
+// checkProvider reaches the issuer, if the configuration says where it is. What else is at fault does not keep it from being asked.
+func checkProvider(ctx context.Context, pl plan, known config.Faults) config.Faults {
+	issuer := pl.config.Provider.Issuer
+	if issuer == "" || slices.ContainsFunc(known, func(f config.Fault) bool { return f.Key == "provider.issuer" }) {
+		return nil
+	}
+	provider, err := newProvider(pl.config, pl.secrets, pl.log, nil)
+	if err != nil && len(known) > 0 { // they say it already
+		provider, err = providerAt(issuer)
+	}
+	if err != nil {
 		return config.Faults{{Key: "provider", Problem: err.Error(), Hint: "see docs/configuration.md"}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err = provider.Check(ctx)
+	if err = provider.Check(ctx); err == nil {
+		return nil
+	}
+	return config.Faults{{Key: "provider.issuer", Problem: err.Error(), Hint: providerHint(err)}}
+}
+
+// providerHint is the cure for what keeps a provider from being used.
+func providerHint(err error) string {
 	var e *idp.Error
 	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &e) && errors.Is(err, idp.ErrUnavailable):
-		return config.Faults{{Key: "provider.issuer", Problem: err.Error(), Hint: "check that the address is right and reachable from here, or leave the network out with --offline"}}
+	case !errors.As(err, &e):
+		return "see docs/configuration.md"
+	case errors.Is(err, idp.ErrIssuer):
+		return "compare it with the issuer in the provider's own discovery document"
+	case errors.Is(err, idp.ErrDocument) && e.Operation == idp.OperationKeys:
+		return "the provider must publish the public RSA (2048 bits or more), EC or Ed25519 key that it signs ID tokens with: correct it there, or set provider.jwks_uri"
+	case errors.Is(err, idp.ErrDocument):
+		return "correct it at the provider; an address that discovery gets wrong can be set instead (see provider.token_endpoint and its like in docs/configuration.md)"
+	case errors.Is(err, idp.ErrUnavailable):
+		return "check that the address is right and reachable from here, or leave the network out with --offline"
+	case errors.Is(err, idp.ErrThrottled):
+		return "wait a little and check again, or leave the network out with --offline"
+	case e.Status != 0 && e.Operation == idp.OperationKeys:
+		return "the provider's keys should be at that address: correct jwks_uri at the provider, or set provider.jwks_uri"
+	case e.Status != 0:
+		return "the provider's discovery document should be at that address: check that provider.issuer is right"
 	}
-	return config.Faults{{Key: "provider.issuer", Problem: err.Error(), Hint: "compare it with the issuer in the provider's own discovery document"}}
+	return "see provider.logout and provider.end_session_endpoint in docs/configuration.md"
+}
+
+// providerAt is a provider of which only the issuer is right: discovery and keys need nothing else.
+func providerAt(issuer string) (*idp.Provider, error) {
+	return idp.New(idp.Config{
+		Issuer: issuer, ClientID: "check", ClientAuth: "none", Logout: "none", RedirectURL: "https://localhost/",
+	})
 }

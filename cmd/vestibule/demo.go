@@ -5,29 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
-	"time"
 
 	"vestibule/config"
 	"vestibule/handlers"
-	"vestibule/idp/devidp"
 	"vestibule/secret"
-	"vestibule/views"
 	"vestibule/web"
 )
 
-// The demo's tokens live a minute, so that a refresh is seen within half of one.
-const (
-	demoListen     = "localhost:8080"
-	demoAccessLife = time.Minute
-)
+const demoListen = "localhost:8080"
 
-// demo serves everything at once with nothing configured: a provider, Vestibule and a page, on loopback. State ends with the
-// process.
+// demo serves everything at once with nothing configured: a provider, an event server, Vestibule and a page, on loopback. State
+// ends with the process.
 func demo(ctx context.Context, p process, args []string) error {
-	address, err := demoAddress(args)
+	flags, err := readDemoFlags(args)
+	if err != nil {
+		return err
+	}
+	if flags.published && !inContainer(p) {
+		return errNotInContainer
+	}
+	address, err := demoAddress(flags.listen)
 	if err != nil {
 		return err
 	}
@@ -39,31 +40,23 @@ func demo(ctx context.Context, p process, args []string) error {
 		address = net.JoinHostPort("localhost", portOf(public))
 	}
 	origin := "http://" + address
-	// The provider is at 127.0.0.1 and Vestibule at localhost: cookies know no ports, so two hosts keep them apart.
-	provider, err := devidp.Start(devidp.Config{
-		RedirectURIs: []string{origin + "/api/auth/sign-in-callback"},
-		LogoutURIs:   []string{origin + "/api/auth/sign-out-callback"},
-		AccessLife:   demoAccessLife, IDLife: demoAccessLife,
-	})
+	aws, err := startStandIns(origin, address, flags)
 	if err != nil {
 		return errors.Join(err, public.Close())
 	}
-	defer func() { _ = provider.Close() }()
-	cfg, faults := config.Load(config.Source{Args: []string{
-		"--public_url=" + origin,
-		"--provider.issuer=" + provider.Issuer(),
-		"--provider.client_id=" + provider.ClientID(),
-		"--provider.client_secret=" + provider.ClientSecret(),
-		"--session.keys=" + secret.GenerateKey(),
-		"--log.level=warn",
-	}})
+	defer aws.close()
+	busy := newBusyService(public.Addr().String(), func() int64 { return aws.provider.Stats().ClientCredentials.Asked })
+	cfg, faults := config.Load(demoSource(origin, flags.mode, aws, busy))
 	if len(faults) > 0 {
 		return faultsError{faults}
 	}
 	log, closeLog := newLogger(cfg, p.errw)
 	defer closeLog()
-	pl := plan{config: cfg, log: log, metrics: web.NewMetrics(), home: func(h *handlers.Handlers) handlers.Handler {
-		return h.Demo(demoPage(provider))
+	// A burst of a thousand requests would fill the terminal with its audit.
+	pl := plan{config: cfg, log: log, audit: slog.DiscardHandler, metrics: web.NewMetrics(), pages: func(h *handlers.Handlers, c *web.Config) {
+		c.Home = h.Demo(aws.page())
+		page, send := h.DemoMachine(aws.machinePage(busy))
+		c.Burst = &web.Burst{Page: page, Send: send}
 	}}
 	if pl.secrets, faults = resolve(ctx, pl, p.lookup); len(faults) > 0 {
 		return faultsError{faults}
@@ -72,24 +65,70 @@ func demo(ctx context.Context, p process, args []string) error {
 	if err != nil {
 		return err
 	}
-	greet(p.out, origin, provider)
+	shut, err := flags.open(address, public)
+	if err != nil {
+		return err
+	}
+	defer shut()
+	greet(p.out, origin, aws)
 	return a.run(ctx, public, nil)
 }
 
-// demoAddress reads --listen, the demo's only flag, and refuses what other machines could reach.
-func demoAddress(args []string) (string, error) {
-	address := demoListen
-	for i := 0; i < len(args); i++ {
-		value, ok := strings.CutPrefix(args[i], "--listen=")
-		if !ok && args[i] == "--listen" && i+1 < len(args) {
-			i++
-			value, ok = args[i], true
-		}
-		if !ok {
-			return "", hinted{fmt.Errorf("demo does not know %q", clip(args[i])), `its only flag is --listen=localhost:8080; what can be configured is for "vestibule serve"`}
-		}
-		address = value
+// demoSource is the demo's configuration. A list of clients is set in a file only, so there is one, which no disk has seen.
+func demoSource(origin, mode string, aws standIns, busy *busyService) config.Source {
+	return config.Source{
+		Args: []string{
+			"--config=demo",
+			"--public_url=" + origin,
+			"--provider.issuer=" + aws.provider.Issuer(),
+			"--provider.client_id=" + aws.provider.ClientID(),
+			"--provider.client_secret=" + aws.provider.ClientSecret(),
+			"--session.keys=" + secret.GenerateKey(),
+			"--session.mode=" + mode,
+			"--log.level=warn",
+			"--machine.enabled=true",
+		},
+		ReadFile: func(string) ([]byte, error) {
+			return fmt.Appendf(nil, "machine: {clients: [{id: %q, secret: %q, scopes: [%q]}]}", busy.id, busy.key, demoScope), nil
+		},
 	}
+}
+
+// demoFlags are what the demo lets itself be told.
+type demoFlags struct {
+	listen, mode string
+	published    bool   // passes on what comes from outside the container
+	handover     string // a folder for what others need to use its provider; empty: nobody does
+}
+
+func readDemoFlags(args []string) (demoFlags, error) {
+	f := demoFlags{listen: demoListen, mode: "cookie"}
+	known := map[string]*string{"--listen": &f.listen, "--session.mode": &f.mode, "--handover": &f.handover}
+	for i := 0; i < len(args); i++ {
+		said := args[i]
+		if said == "--published" {
+			f.published = true
+			continue
+		}
+		name, value, given := strings.Cut(said, "=")
+		if !given && i+1 < len(args) {
+			i++
+			value, given = args[i], true
+		}
+		to := known[name]
+		if to == nil || !given {
+			return f, hinted{fmt.Errorf("demo does not know %q", clip(said)), `its flags are --listen=localhost:8080 and --session.mode=server; what else can be configured is for "vestibule serve"`}
+		}
+		*to = value
+	}
+	if f.handover != "" && !f.published {
+		return f, hinted{errors.New("demo: --handover does nothing without --published"), "see docs/containers.md"}
+	}
+	return f, nil
+}
+
+// demoAddress refuses what other machines could reach.
+func demoAddress(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", hinted{fmt.Errorf("listen: %q is not host:port", clip(address)), "write --listen=localhost:8090"}
@@ -103,23 +142,17 @@ func demoAddress(args []string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-func demoPage(provider *devidp.Server) handlers.DemoPage {
-	page := handlers.DemoPage{ProviderURL: provider.Issuer(), AccessLife: demoAccessLife}
-	for _, u := range provider.Users() {
-		page.Users = append(page.Users, views.DemoUser{Email: u.Email, Password: u.Password})
-	}
-	return page
-}
-
-func greet(w io.Writer, origin string, provider *devidp.Server) {
+func greet(w io.Writer, origin string, aws standIns) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n  Vestibule demo\n\n  Open     %s\n", origin)
 	label := "Sign in"
-	for _, u := range provider.Users() {
+	for _, u := range aws.provider.Users() {
 		fmt.Fprintf(&b, "  %-8s %s   password %s\n", label, u.Email, u.Password)
 		label = ""
 	}
-	fmt.Fprintf(&b, "\n  Provider %s (for development only)\n", provider.Issuer())
+	fmt.Fprintf(&b, "\n  Machines %s/machine\n", origin)
+	fmt.Fprintf(&b, "  Events   %s (for development only)\n", aws.events.Endpoint())
+	fmt.Fprintf(&b, "  Provider %s (for development only)\n", aws.provider.Issuer())
 	fmt.Fprintf(&b, "  Tokens live %s; everything is forgotten when this stops (Ctrl-C).\n\n", demoAccessLife)
 	_, _ = io.WriteString(w, b.String())
 }

@@ -11,17 +11,21 @@ import (
 // too often when little is live, which is the usual state: that costs a token answer a fifth of its time.
 const (
 	heapRoom     = 6 << 20 // bytes
-	mostPercent  = 200     // Go's least heap, 4 MB, grows with it too
+	mostPercent  = 200     // Go's least heap, 4 MB, grows with it too; a larger room raises it as much
 	leastPercent = 100     // Go's own rule, for a store in memory that holds much
 	heapLook     = 5 * time.Second
 )
 
-// tuneMemory keeps to heapRoom until ctx ends. An operator who sets GOGC knows better.
-func tuneMemory(ctx context.Context, p process) {
+// machineRoom is heapRoom where machine tokens are served: their answers come many times as often, and their memory is measured in
+// hundreds of megabytes anyway.
+const machineRoom = 48 << 20
+
+// tuneMemory keeps to the room until ctx ends. An operator who sets GOGC knows better.
+func tuneMemory(ctx context.Context, p process, room uint64) {
 	if _, set := p.lookup("GOGC"); set {
 		return
 	}
-	percent := mostPercent
+	percent := percentFor(0, room)
 	debug.SetGCPercent(percent)
 	go func() {
 		tick := time.NewTicker(heapLook)
@@ -35,7 +39,7 @@ func tuneMemory(ctx context.Context, p process) {
 			}
 			metrics.Read(live)
 			// Setting it stops the world for a moment: only for a difference that matters.
-			if next := percentFor(live[0].Value.Uint64()); next < percent*3/4 || next > percent*5/4 {
+			if next := percentFor(live[0].Value.Uint64(), room); next < percent*3/4 || next > percent*5/4 {
 				percent = next
 				debug.SetGCPercent(percent)
 			}
@@ -43,9 +47,10 @@ func tuneMemory(ctx context.Context, p process) {
 	}()
 }
 
-func percentFor(live uint64) int {
+func percentFor(live, room uint64) int {
+	most := mostPercent * room / heapRoom
 	if live == 0 {
-		return mostPercent
+		return int(most)
 	}
-	return int(min(mostPercent, max(leastPercent, heapRoom*100/live)))
+	return int(min(most, max(leastPercent, room*100/live)))
 }

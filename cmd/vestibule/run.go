@@ -27,6 +27,9 @@ const usage = `Vestibule keeps the OAuth session of a web application in sealed 
   vestibule demo      try it: a provider, a sign-in and a page, with nothing configured
   vestibule serve     serve, as configured by file, environment and flags
   vestibule check     say everything that is wrong with the configuration
+  vestibule simulate  race many tabs and replicas against each other, and say who was signed out
+  vestibule healthcheck
+                      ask the one that runs here whether it lives; --url=http://… asks that address
   vestibule keygen    make a key for session.keys
   vestibule version   say which version this is
 
@@ -52,12 +55,16 @@ func run(ctx context.Context, p process) int {
 		err = demo(ctx, p, args)
 	case "check":
 		err = check(ctx, p, args)
+	case "simulate":
+		err = simulate(ctx, p, args)
+	case "healthcheck":
+		err = healthcheck(ctx, p, args)
 	case "keygen":
 		err = keygen(p, args)
 	case "version", "--version", "-v":
 		_, _ = fmt.Fprintln(p.out, version())
 	case "help", "--help", "-h":
-		_, _ = io.WriteString(p.out, usage)
+		_, _ = io.WriteString(p.out, usageOf(p.args[0]))
 	default:
 		complain(p.errw, hinted{fmt.Errorf("unknown command %q", clip(verb)), `run "vestibule help"`})
 		return 2
@@ -67,6 +74,14 @@ func run(ctx context.Context, p process) int {
 		return 1
 	}
 	return 0
+}
+
+// usageOf is the page of a verb that has one of its own, or everybody's.
+func usageOf(verb string) string {
+	if verb == "simulate" {
+		return simulateUsage
+	}
+	return usage
 }
 
 // hinted is an error with the cure beside it.
@@ -129,9 +144,16 @@ func keygen(p process, args []string) error {
 	return err
 }
 
+// revision is the commit that an image is built from: -ldflags "-X main.revision=…". The linker sets it, and nothing else: the sources
+// that an image is made of come without their history.
+var revision string
+
 // version is the module's version and the commit it was built from, as far as the build knows them.
 func version() string {
 	number, commit := "devel", ""
+	if revision != "" {
+		commit = " " + revision[:min(12, len(revision))]
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" && info.Main.Version != "(devel)" {
 			number = info.Main.Version

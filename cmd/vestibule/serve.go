@@ -17,7 +17,11 @@ func serve(ctx context.Context, p process, args []string) error {
 	log, closeLog := newLogger(cfg, p.errw)
 	defer closeLog()
 	stdlog.SetOutput(io.Discard) // net/http prints what strangers sent it there
-	tuneMemory(ctx, p)
+	room := uint64(heapRoom)
+	if cfg.Machine.Enabled {
+		room = machineRoom
+	}
+	tuneMemory(ctx, p, room)
 	pl := plan{config: cfg, log: log, metrics: web.NewMetrics()}
 	if pl.secrets, faults = resolve(ctx, pl, p.lookup); len(faults) > 0 {
 		return faultsError{faults}
@@ -26,6 +30,7 @@ func serve(ctx context.Context, p process, args []string) error {
 	if err != nil {
 		return err
 	}
+	advise(pl)
 	public, err := listen("listen", cfg.Listen)
 	if err != nil {
 		return err

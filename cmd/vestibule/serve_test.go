@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -11,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,14 +77,23 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+var lastPort atomic.Uint32
+
+func init() { lastPort.Store(rand.Uint32N(10_000)) }
+
+// freeAddress is one that nobody else is given here. It is none of those that systems give to connections and to who asks for any port
+// (from 32768 on with Linux): one of them could be taken before the process that is to listen there has begun.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+lastPort.Add(1)%12_000)
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // newBrowser keeps cookies and follows redirects; connections are closed with the test.
@@ -136,6 +148,17 @@ func signIn(t *testing.T, c *http.Client, origin string, user devidp.User) strin
 	return string(page)
 }
 
+// policyOf is the content security policy of the page at the root.
+func policyOf(t *testing.T, c *http.Client, origin string) string {
+	t.Helper()
+	res, err := c.Get(origin + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return res.Header.Get("Content-Security-Policy")
+}
+
 func stopped(t *testing.T, p *program) {
 	t.Helper()
 	p.stop()
@@ -145,14 +168,11 @@ func stopped(t *testing.T, p *program) {
 }
 
 func TestTheDemoSignsInAndStops(t *testing.T) {
-	p := start(t, "demo", "--listen=localhost:0")
-	origin := ""
-	until(t, "the demo prints where to go", func() bool {
-		if m := regexp.MustCompile(`Open\s+(http://localhost:\d+)\n`).FindStringSubmatch(p.out.String()); m != nil {
-			origin = m[1]
-		}
-		return origin != ""
-	})
+	p, origin := startDemo(t)
+	events := regexp.MustCompile(`Events\s+(http://127\.0\.0\.1:\d+)/event `).FindStringSubmatch(p.out.String())
+	if events == nil {
+		t.Fatalf("the demo does not say where its events are:\n%s", p.out)
+	}
 	user := devidp.DemoUsers()[0]
 	if !strings.Contains(p.out.String(), user.Email) || !strings.Contains(p.out.String(), user.Password) {
 		t.Errorf("the demo does not say who to sign in as:\n%s", p.out)
@@ -161,16 +181,24 @@ func TestTheDemoSignsInAndStops(t *testing.T) {
 	if status, body := get(t, c, origin+"/api/cognito-token"); status != http.StatusUnauthorized {
 		t.Errorf("before the sign-in: got %d %s, want 401", status, body)
 	}
-	if page := signIn(t, c, origin, user); !strings.Contains(page, `data-testid="sign-out"`) || !strings.Contains(page, user.Email) {
-		t.Errorf("after the sign-in the page is not that of a person signed in:\n%.2000s", page)
+	page := signIn(t, c, origin, user)
+	for _, want := range []string{`data-testid="sign-out"`, user.Email, `data-events-url="` + events[1] + `/event"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("after the sign-in the page does not hold %s:\n%.2000s", want, page)
+		}
+	}
+	if got, want := policyOf(t, c, origin), "connect-src 'self' "+strings.Replace(events[1], "http", "ws", 1)+";"; !strings.Contains(got, want) {
+		t.Errorf("policy: got %s, want %s in it", got, want)
 	}
 	if status, body := get(t, c, origin+"/api/cognito-token"); status != http.StatusOK || !strings.Contains(body, `"accessToken":"ey`) {
 		t.Errorf("token: got %d %s, want one", status, body)
 	}
 	c.Transport.(*http.Transport).CloseIdleConnections()
 	stopped(t, p)
-	if status, _ := get(t, c, origin+"/healthz"); status != 0 {
-		t.Errorf("after the stop something still answers: %d", status)
+	for _, at := range []string{origin + "/healthz", events[1] + "/eventsdev/stats"} {
+		if status, _ := get(t, c, at); status != 0 {
+			t.Errorf("after the stop something still answers at %s: %d", at, status)
+		}
 	}
 }
 

@@ -25,25 +25,24 @@ func keyFile(t *testing.T) string {
 	return key
 }
 
-// TestMain plays the program when it is called by its name, so this is the whole of it, signals included.
+// The whole program, signals included.
 func TestASecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	t.Parallel()
 	address, errw := freeAddress(t), &screen{}
-	program := exec.Command(os.Args[0])
-	program.Args = []string{"vestibule", "serve", "--listen=" + address, "--admin_listen=", "--public_url=http://" + address,
+	process := exec.Command(binary(t), "serve", "--listen="+address, "--admin_listen=", "--public_url=http://"+address,
 		"--provider.issuer=http://127.0.0.1:1/pool", "--provider.client_id=app", "--provider.client_secret=hunter2hunter2",
-		"--session.keys=file:" + keyFile(t), "--shutdown_delay=1m", "--log.format=json"}
-	program.Stderr = errw
-	if err := program.Start(); err != nil {
+		"--session.keys=file:"+keyFile(t), "--shutdown_delay=1m", "--log.format=json")
+	process.Stderr = errw
+	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- program.Wait(); close(ended) }()
-	t.Cleanup(func() { _ = program.Process.Kill(); <-ended })
+	go func() { ended <- process.Wait(); close(ended) }()
+	t.Cleanup(func() { _ = process.Process.Kill(); <-ended })
 
 	until(t, "it serves", func() bool { return strings.Contains(errw.String(), `"msg":"serving"`) })
 	signal := func() {
-		if err := program.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := process.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
 	}

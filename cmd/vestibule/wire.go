@@ -12,10 +12,11 @@ import (
 	"vestibule/config"
 	"vestibule/handlers"
 	"vestibule/idp"
-	"vestibule/kv"
 	"vestibule/secret"
 	"vestibule/session"
+	"vestibule/session/amplify"
 	"vestibule/static"
+	"vestibule/upstream"
 	"vestibule/views"
 	"vestibule/web"
 )
@@ -24,7 +25,9 @@ import (
 type app struct {
 	server   *web.Server
 	provider *idp.Provider
+	sessions *session.Manager
 	secrets  *secret.Resolver
+	store    store
 }
 
 // plan is what an app is made of.
@@ -32,15 +35,20 @@ type plan struct {
 	config  *config.Config
 	secrets secrets
 	log     *slog.Logger
+	audit   slog.Handler // nil: that of log
 	metrics *web.Metrics
-	home    func(*handlers.Handlers) handlers.Handler // what "/" serves; nil: nothing
-	offline bool                                      // what only the network has is stood in for; for check alone
+	pages   func(*handlers.Handlers, *web.Config) // adds the demo's pages; nil: there are none
+	offline bool                                  // what only the network has is stood in for; for check alone
+	through func(store) store                     // stands between an app and its store, for simulate alone; nil: nothing does
 }
 
 // secrets are the values behind the configuration's references.
 type secrets struct {
 	resolver     *secret.Resolver
 	clientSecret secret.Value
+	cacheURL     secret.Value
+	adminToken   secret.Value    // not set: no operator ends sessions
+	machines     []machineSecret // of the machine clients, in their order
 	ring         *secret.Ring
 }
 
@@ -62,6 +70,12 @@ func resolve(ctx context.Context, pl plan, lookup func(string) (string, bool)) (
 		return v
 	}
 	s.clientSecret = read("provider.client_secret", cfg.Provider.ClientSecret)
+	s.cacheURL = read("cache.url", cfg.Cache.URL)
+	s.adminToken = read("admin.token", cfg.Admin.Token)
+	if n := len(s.adminToken.Bytes()); s.adminToken.IsSet() && n < config.LeastAdminToken {
+		faults = append(faults, config.Fault{Key: "admin.token", Problem: fmt.Sprintf("is shorter than %d characters", config.LeastAdminToken), Hint: `run "vestibule keygen"`})
+	}
+	s.machines = resolveMachines(cfg, read)
 	var keys []secret.Value
 	for _, ref := range cfg.Session.Keys {
 		v, err := s.resolver.Resolve(ctx, ref.Reference())
@@ -126,13 +140,20 @@ func wire(pl plan) (*app, error) {
 	if err != nil {
 		return nil, faultOf("provider", err)
 	}
-	store := kv.NewMemory(kv.MemoryConfig{})
+	store, err := openStore(pl)
+	if err != nil {
+		return nil, err
+	}
+	if pl.through != nil {
+		store = pl.through(store)
+	}
 	keepIDToken := func() bool { return cfg.Token.IncludeIDToken || provider.WantsIDTokenHint() }
 	sessions, err := session.New(session.Config{
-		Keys: pl.secrets.ring, Store: store, Provider: handlers.Tokens{Provider: provider, KeepIDToken: keepIDToken},
+		Keys: pl.secrets.ring, Store: store.Store, Provider: handlers.Tokens{Provider: provider, KeepIDToken: keepIDToken},
 		Issuer: cfg.Provider.Issuer, ClientID: cfg.Provider.ClientID,
 		CookieName: cfg.CookieName(), Secure: cfg.Secure(), SameSite: sameSite(cfg),
 		MaxAge: cfg.Session.MaxAge, IdleTimeout: cfg.Session.IdleTimeout, RefreshBefore: cfg.Token.RefreshBefore,
+		Mode: sessionMode(cfg), Feed: store.feed, QuietRenewals: store.dearFeed,
 		Logger: log, Observe: pl.metrics.Session,
 	})
 	if err != nil {
@@ -143,11 +164,20 @@ func wire(pl plan) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+	machines, err := newMachines(pl, provider, store.Store)
+	if err != nil {
+		return nil, err
+	}
+	behind, err := wireApp(cfg, sessions, log)
+	if err != nil {
+		return nil, err
+	}
 	h, err := handlers.New(handlers.Config{
 		PublicURL: cfg.Public(), AuthPath: cfg.AuthPath, TokenPath: cfg.Token.Path,
-		RedirectOrigins: cfg.Origins(), IncludeIDToken: cfg.Token.IncludeIDToken, CSRFHeader: cfg.Token.CSRFHeader,
-		SameSiteStrict: sameSite(cfg) == http.SameSiteStrictMode, KeepIDToken: keepIDToken,
-		Sessions: sessions, Provider: provider, Store: store, Views: pages, Logger: log,
+		RedirectOrigins: cfg.Origins(), Scopes: cfg.Provider.Scopes, IncludeIDToken: cfg.Token.IncludeIDToken, CSRFHeader: cfg.Token.CSRFHeader,
+		SameSiteStrict: sameSite(cfg) == http.SameSiteStrictMode, KeepIDToken: keepIDToken, Amplify: adopted(cfg), App: behind,
+		ListSessions: sessionMode(cfg) == session.ModeServer, AdminToken: current(pl.secrets.adminToken),
+		Sessions: sessions, Provider: provider, Store: store.Store, Machine: machines, Views: pages, Logger: log, Audit: pl.audit,
 	})
 	if err != nil {
 		return nil, faultOf("public_url or redirect_origins", err)
@@ -157,14 +187,62 @@ func wire(pl plan) (*app, error) {
 		BasePath: cfg.BasePath(), AuthPath: cfg.AuthPath, TokenPath: cfg.Token.Path,
 		TrustedProxies: cfg.Proxies(), ShutdownDelay: cfg.ShutdownDelay, Drain: sessions.Drain, Logger: log,
 	}
-	if pl.home != nil {
-		c.Home = pl.home(h)
+	if machines != nil {
+		c.Drain = drainAll(sessions.Drain, machines.Drain)
+	}
+	if pl.pages != nil {
+		pl.pages(h, &c)
+	}
+	if behind != nil {
+		c.Fallback, c.Leave = h.App, behind.Drain
 	}
 	server, err := web.New(c)
 	if err != nil {
 		return nil, err
 	}
-	return &app{server: server, provider: provider, secrets: pl.secrets.resolver}, nil
+	return &app{server: server, provider: provider, sessions: sessions, secrets: pl.secrets.resolver, store: store}, nil
+}
+
+// wireApp is the application behind us; nil without app.url.
+func wireApp(cfg *config.Config, sessions *session.Manager, log *slog.Logger) (*upstream.App, error) {
+	if cfg.App.URL == "" {
+		return nil, nil
+	}
+	strip := sessions.Strip
+	if theirs := adopted(cfg); theirs != nil {
+		strip = func(lines []string) []string { return session.Without(sessions.Strip(lines), theirs.Owns) }
+	}
+	app, err := upstream.NewApp(upstream.AppConfig{
+		Target: cfg.Application(), PublicURL: cfg.Public(), Strip: strip, Owns: sessions.Owns,
+		Trusted: cfg.Proxies(), Logger: log,
+	})
+	if err != nil {
+		return nil, faultOf("app.url", err)
+	}
+	return app, nil
+}
+
+// adopted says whose sessions are taken over besides our own; nil: nobody's.
+func adopted(cfg *config.Config) *amplify.Cookies {
+	if !cfg.Session.AdoptAmplify {
+		return nil
+	}
+	return &amplify.Cookies{ClientID: cfg.Provider.ClientID, Secure: cfg.Secure(), Domain: cfg.AmplifyCookieDomain()}
+}
+
+// current is how a secret is asked for at each use; nil for one that is not set.
+func current(v secret.Value) func() []byte {
+	if !v.IsSet() {
+		return nil
+	}
+	return v.Bytes
+}
+
+func sessionMode(cfg *config.Config) session.Mode {
+	if cfg.Session.Mode == "server" {
+		return session.ModeServer
+	}
+	return session.ModeCookie
 }
 
 func sameSite(cfg *config.Config) http.SameSite {
@@ -212,6 +290,9 @@ func (a *app) run(ctx context.Context, public, admin net.Listener) error {
 	defer stop() // after the drain: a refresh under way still needs the provider's keys
 	go a.provider.Run(background)
 	go a.secrets.Run(background)
+	go a.sessions.Run(background)
+	go func() { _ = a.store.Ping(background) }() // so that a cache whose settings are dangerous is named at start; readiness says the rest
+	defer a.store.close()
 	return a.server.Serve(ctx, public, admin)
 }
 

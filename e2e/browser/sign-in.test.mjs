@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { alice } from "./support/demo.mjs";
+import { ASKED_BY_ITSELF } from "./support/browser.mjs";
 import { fillIn, signIn } from "./support/steps.mjs";
 import { suite } from "./support/suite.mjs";
 
@@ -69,6 +70,8 @@ person(
   async ({ page, demo }) => {
     await signIn(page, demo);
     assert.equal(await page.getByTestId("user-email").textContent(), alice.email);
+    assert.match(await page.locator(".talk noscript p").textContent(), /^The channel needs JavaScript/);
+    assert.equal(await page.getByTestId("text").isVisible(), false);
     await page.getByTestId("sign-out").click();
     await page.getByRole("heading", { name: "You are signed out" }).waitFor();
     await page.goto(demo.origin);
@@ -77,7 +80,8 @@ person(
   { javaScriptEnabled: false },
 );
 
-person("sign-ins begun in two tabs both come to their end", async ({ page, context, demo }) => {
+person("sign-ins begun in two tabs both come to their end", async ({ page, context, demo, expectRefusals }) => {
+  expectRefusals(...ASKED_BY_ITSELF); // the second takes the first's place, which may just be asking
   const other = await context.newPage();
   for (const tab of [page, other]) {
     await tab.goto(`${demo.origin}/api/auth/sign-in`);

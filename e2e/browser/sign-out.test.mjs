@@ -1,6 +1,7 @@
 // Signing out: really out, in every tab, for good; and never because another site wishes it.
 
 import assert from "node:assert/strict";
+import { deaf } from "./support/client.mjs";
 import { createServer } from "node:http";
 import { after, before } from "node:test";
 import { alice } from "./support/demo.mjs";
@@ -34,19 +35,29 @@ person("signing out ends at the signed-out page, without a session here or at th
   await page.getByLabel("Password").waitFor(); // the provider forgot, too
 });
 
-person("the other tab finds out", async ({ page, context, demo, expectRefusals }) => {
-  expectRefusals("/api/cognito-token");
+person("the other tab finds out at once", async ({ page, context, demo }) => {
   const other = await context.newPage();
   await signIn(page, demo);
   await other.goto(demo.origin);
-  await other.getByTestId("get-token").click();
   await logged(other, "token fetched");
   await page.getByTestId("sign-out").click();
   await page.getByRole("heading", { name: "You are signed out" }).waitFor();
-  await other.getByTestId("refresh-now").click();
-  await other.getByTestId("session-over").waitFor();
+  await other.getByTestId("session-over").getByRole("heading", { name: "You are signed out" }).waitFor();
   assert.equal(await other.getByText(alice.email).filter({ visible: true }).count(), 0);
   assert.equal(await other.getByTestId("token").isVisible(), false);
+});
+
+person("a tab that nobody told finds out when it asks", async ({ page, context, demo, expectRefusals }) => {
+  await deaf(context);
+  expectRefusals("/api/cognito-token");
+  await signIn(page, demo);
+  await logged(page, "token fetched");
+  const cookies = (await context.cookies(demo.origin)).map(({ name, value }) => `${name}=${value}`).join("; ");
+  await fetch(`${demo.origin}/api/auth/sign-out`, { method: "POST", headers: { cookie: cookies }, redirect: "manual" });
+  await page.getByTestId("refresh-now").click();
+  await page.getByTestId("session-over").getByRole("heading", { name: "Your session is over" }).waitFor();
+  await logged(page, "channel closed: 401, the session is over");
+  assert.equal(await page.getByTestId("token").isVisible(), false);
 });
 
 person("the back button shows nothing private after signing out", async ({ page, demo }) => {

@@ -24,6 +24,8 @@ const settings = {
   idTokenSeconds: 300,
   refreshTokenSeconds: 86_400,
   resource: "", // access tokens are JWTs for this audience; "" makes them opaque
+  machineClients: [], // {clientId, clientSecret, clientAuth}: services that use the client_credentials grant
+  machineScopes: [], // what they may ask for
   ...JSON.parse(process.env.OIDC_PROVIDER_CONFIG ?? "{}"),
 };
 
@@ -73,7 +75,8 @@ function makeProvider(issuer) {
 
 function configuration() {
   return {
-    clients: [client()],
+    clients: [client(), ...settings.machineClients.map(machineClient)],
+    scopes: ["openid", "offline_access", ...settings.machineScopes],
     claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name", "preferred_username"] },
     conformIdTokenClaims: false, // e-mail and name stand in the ID token, where Cognito puts them too
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => claimsOf(id) }),
@@ -83,6 +86,7 @@ function configuration() {
     rotateRefreshToken: true,
     ttl: {
       AccessToken: settings.accessTokenSeconds,
+      ClientCredentials: settings.accessTokenSeconds,
       IdToken: settings.idTokenSeconds,
       RefreshToken: settings.refreshTokenSeconds,
       Session: settings.refreshTokenSeconds,
@@ -95,6 +99,7 @@ function configuration() {
       devInteractions: { enabled: true },
       revocation: { enabled: true },
       introspection: { enabled: true },
+      clientCredentials: { enabled: settings.machineClients.length > 0 },
       rpInitiatedLogout: { enabled: true },
       backchannelLogout: { enabled: settings.backchannelLogoutUri !== "" },
       resourceIndicators: resourceIndicators(),
@@ -121,6 +126,18 @@ function client() {
   return registered;
 }
 
+function machineClient({ clientId, clientSecret, clientAuth }) {
+  return {
+    client_id: clientId,
+    client_secret: clientSecret,
+    token_endpoint_auth_method: clientAuth,
+    redirect_uris: [],
+    grant_types: ["client_credentials"],
+    response_types: [],
+    scope: settings.machineScopes.join(" "),
+  };
+}
+
 function resourceIndicators() {
   if (settings.resource === "") return { enabled: false };
   return {
@@ -129,7 +146,7 @@ function resourceIndicators() {
     useGrantedResource: () => true,
     getResourceServerInfo: () => ({
       audience: settings.resource,
-      scope: "openid email profile",
+      scope: ["openid email profile", ...settings.machineScopes].join(" "),
       accessTokenFormat: "jwt",
       accessTokenTTL: settings.accessTokenSeconds,
     }),

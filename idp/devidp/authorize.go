@@ -128,7 +128,7 @@ func (s *Server) grantable(asked string) (scope, problem string) {
 // sendCode ends a good authorization.
 func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, req authRequest, b browser) {
 	value := s.grants.issueCode(grant{
-		clientID: req.clientID, sub: b.sub, scope: req.scope, resource: req.query.Get("resource"),
+		clientID: req.clientID, sub: b.sub, sid: b.sid, scope: req.scope, resource: req.query.Get("resource"),
 		nonce: req.query.Get("nonce"), authTime: b.authTime,
 	}, req.redirectURI, req.query.Get("code_challenge"))
 	s.sendBack(w, r, req, url.Values{"code": {value}})

@@ -18,9 +18,9 @@ const (
 	maxBrowsers = 1000
 )
 
-// browser is a signed-in browser: whose it is, and since when.
+// browser is a signed-in browser: whose it is, under which public name, and since when.
 type browser struct {
-	sub      string
+	sub, sid string
 	authTime time.Time
 }
 
@@ -36,7 +36,7 @@ func newBrowsers(now func() time.Time) *browsers {
 }
 
 func (b *browsers) begin(sub string) (value string, session browser) {
-	value, session = rand.Text(), browser{sub: sub, authTime: b.now()}
+	value, session = rand.Text(), browser{sub: sub, sid: randomUUID(), authTime: b.now()}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.list.put(value, session)
@@ -90,11 +90,14 @@ func (s *Server) beginBrowser(w http.ResponseWriter, u User) browser {
 	return b
 }
 
-func (s *Server) endBrowser(w http.ResponseWriter, r *http.Request) {
+// endBrowser gives the session that has ended; false when there was none.
+func (s *Server) endBrowser(w http.ResponseWriter, r *http.Request) (ended browser, ok bool) {
 	if c, err := r.Cookie(s.cookieName("cognito")); err == nil {
+		ended, ok = s.browsers.find(c.Value)
 		s.browsers.end(c.Value)
 	}
 	s.setCookie(w, "cognito", "", -1)
+	return ended, ok
 }
 
 // setCookie leaves Secure out: this is plain HTTP on loopback.

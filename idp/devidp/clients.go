@@ -23,6 +23,7 @@ type client struct {
 type clients struct {
 	confidential, public client
 	redirects, logouts   *uriList
+	ends                 logoutURIs
 }
 
 func newClients(cfg Config) (*clients, error) {

@@ -48,6 +48,9 @@ type Config struct {
 	PKCEOptional bool
 	// SendIss advertises and sends the iss parameter of RFC 9207.
 	SendIss bool
+	// SendSid puts sid into ID tokens and advertises back-channel and front-channel logout, which Cognito has not; it names the
+	// sign-in at this provider, as origin_jti names the one at the client. See [Server.SetLogoutURIs].
+	SendSid bool
 	// NonceOnRefresh repeats the nonce in refreshed ID tokens. By default it is absent there.
 	NonceOnRefresh bool
 	// ExtraAccessClaims and ExtraIDClaims pad tokens for size tests. They never replace a claim of the protocol.

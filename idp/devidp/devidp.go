@@ -35,7 +35,6 @@ type Server struct {
 	keys     *keyring
 	faults   *faultBox
 	stats    *counters
-	pages    *pages
 }
 
 // Start listens and serves until [Server.Close]. It returns before the signing keys exist; whoever needs one waits.
@@ -45,7 +44,7 @@ func Start(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	listener, base, err := listenLoopback(cfg.Addr)
+	listener, base, err := listen(cfg.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -66,14 +65,10 @@ func newServer(cfg Config, base string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pg, err := newPages()
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
 		cfg: cfg, base: base, served: make(chan struct{}), csrfKey: randomBytes(32),
 		clients: cl, users: people, browsers: newBrowsers(cfg.Now), grants: newGrants(cfg),
-		keys: newKeyring(cfg.Keys), faults: &faultBox{}, stats: &counters{}, pages: pg,
+		keys: newKeyring(cfg.Keys), faults: &faultBox{}, stats: &counters{},
 	}
 	s.http = &http.Server{
 		Handler:           s.routes(),
@@ -133,6 +128,7 @@ func (s *Server) RevokeUser(subOrEmail string) bool {
 	u, ok := s.users.find(subOrEmail)
 	if ok {
 		s.grants.endUser(u.Sub)
+		s.tellClient(context.Background(), u.Sub, "")
 	}
 	return ok
 }
@@ -142,6 +138,7 @@ func (s *Server) DisableUser(subOrEmail string) bool {
 	u, ok := s.users.disable(subOrEmail, true)
 	if ok {
 		s.grants.endUser(u.Sub)
+		s.tellClient(context.Background(), u.Sub, "")
 	}
 	return ok
 }

@@ -3,7 +3,7 @@ package devidp
 import "net/http"
 
 // metadata is the discovery document with the fields Cognito's has and none that it lacks: no
-// code_challenge_methods_supported, no grant_types_supported. Only SendIss adds one (RFC 9207, section 3).
+// code_challenge_methods_supported, no grant_types_supported. Only SendIss adds one (RFC 9207, section 3), and SendSid those of the two logouts.
 type metadata struct {
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
@@ -18,6 +18,10 @@ type metadata struct {
 	TokenEndpointAuth     []string `json:"token_endpoint_auth_methods_supported"`
 	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
 	IssParameterSupported bool     `json:"authorization_response_iss_parameter_supported,omitempty"`
+	BackchannelLogout     bool     `json:"backchannel_logout_supported,omitempty"`
+	BackchannelSession    bool     `json:"backchannel_logout_session_supported,omitempty"`
+	FrontchannelLogout    bool     `json:"frontchannel_logout_supported,omitempty"`
+	FrontchannelSession   bool     `json:"frontchannel_logout_session_supported,omitempty"`
 }
 
 func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
@@ -35,6 +39,10 @@ func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
 		TokenEndpointAuth:     []string{"client_secret_basic", "client_secret_post"},
 		UserinfoEndpoint:      s.base + "/oauth2/userInfo",
 		IssParameterSupported: s.cfg.SendIss,
+		BackchannelLogout:     s.cfg.SendSid,
+		BackchannelSession:    s.cfg.SendSid,
+		FrontchannelLogout:    s.cfg.SendSid,
+		FrontchannelSession:   s.cfg.SendSid,
 	})
 }
 

@@ -21,8 +21,8 @@ var verifierShape = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 
 // grant is what a person allowed an application at one sign-in.
 type grant struct {
-	clientID, sub, scope, resource, nonce string
-	authTime                              time.Time
+	clientID, sub, sid, scope, resource, nonce string
+	authTime                                   time.Time
 }
 
 // code is an authorization code. It is remembered after use, because its second use is an alarm.

@@ -156,6 +156,11 @@ func audienceOf(c claims) string {
 
 // sign makes a compact JWT of the claims with the key, or with what the lies say instead.
 func (s *Server) sign(c claims, key *signingKey, l Lies) (string, error) {
+	return s.signTyped("", c, key, l)
+}
+
+// signTyped names the kind of token in the header; "" leaves that out, as Cognito does.
+func (s *Server) signTyped(typ string, c claims, key *signingKey, l Lies) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
@@ -168,25 +173,31 @@ func (s *Server) sign(c claims, key *signingKey, l Lies) (string, error) {
 	case l.Alg == AlgNone:
 		return unsigned(payload), nil
 	case l.Alg == AlgHS256:
-		return compact(jose.HS256, []byte(s.ClientSecret()), kid, payload)
+		return compact(jose.HS256, []byte(s.ClientSecret()), head{kid, typ}, payload)
 	case l.Alg == AlgHS256PublicKey:
 		der, err := x509.MarshalPKIXPublicKey(key.priv.Public())
 		if err != nil {
 			return "", fmt.Errorf("encode the public key: %w", err)
 		}
-		return compact(jose.HS256, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), kid, payload)
+		return compact(jose.HS256, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), head{kid, typ}, payload)
 	case l.WrongKey:
 		stray := s.keys.stray()
 		<-stray.made
-		return compact(jose.RS256, stray.priv, kid, payload)
+		return compact(jose.RS256, stray.priv, head{kid, typ}, payload)
 	}
-	return compact(jose.RS256, key.priv, kid, payload)
+	return compact(jose.RS256, key.priv, head{kid, typ}, payload)
 }
+
+// head is what a token's header says besides the algorithm.
+type head struct{ kid, typ string }
 
 // compact signs with one of the key types jose takes: *rsa.PrivateKey or []byte. The kid is set as a header, since
 // jose leaves it out for symmetric keys.
-func compact(alg jose.SignatureAlgorithm, key any, kid string, payload []byte) (string, error) {
-	options := (&jose.SignerOptions{}).WithHeader("kid", kid)
+func compact(alg jose.SignatureAlgorithm, key any, h head, payload []byte) (string, error) {
+	options := (&jose.SignerOptions{}).WithHeader("kid", h.kid)
+	if h.typ != "" {
+		options = options.WithHeader("typ", h.typ)
+	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, options)
 	if err != nil {
 		return "", fmt.Errorf("make a signer: %w", err)

@@ -80,11 +80,11 @@ func problemOf(err error) problem {
 func (s *Server) submitted(w http.ResponseWriter, r *http.Request) (authRequest, bool) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if err := r.ParseForm(); err != nil || repeats(r.PostForm) {
-		s.showError(w, http.StatusBadRequest, "invalid_request")
+		s.showError(w, r, http.StatusBadRequest, "invalid_request")
 		return authRequest{}, false
 	}
 	if !s.ownForm(r) {
-		s.showError(w, http.StatusForbidden, "csrf")
+		s.showError(w, r, http.StatusForbidden, "csrf")
 		return authRequest{}, false
 	}
 	return s.admit(w, r)

@@ -24,10 +24,13 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// From here on the person is signed out, whatever the answer: Cognito does so too.
-	s.endBrowser(w, r)
+	ended, ok := s.endBrowser(w, r)
+	if ok {
+		s.tellClient(r.Context(), ended.sub, ended.sid)
+	}
 	switch {
 	case q.Get("logout_uri") != "":
-		s.logoutTo(w, r, q.Get("logout_uri"))
+		s.logoutTo(w, r, q.Get("logout_uri"), ended)
 	case q.Get("redirect_uri") != "":
 		s.logoutToLogin(w, r, q)
 	default:
@@ -35,9 +38,13 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) logoutTo(w http.ResponseWriter, r *http.Request, uri string) {
+func (s *Server) logoutTo(w http.ResponseWriter, r *http.Request, uri string, ended browser) {
 	if !s.clients.logouts.has(uri) {
 		http.Error(w, "Invalid logout_uri: it is not registered for the client", http.StatusBadRequest)
+		return
+	}
+	if frame := s.frontchannel(ended); frame != "" {
+		s.showFrame(w, r, frame, uri)
 		return
 	}
 	http.Redirect(w, r, uri, http.StatusFound)

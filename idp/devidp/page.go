@@ -1,22 +1,19 @@
 package devidp
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"fmt"
-	"html/template"
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
+
+	"github.com/a-h/templ"
 )
 
 // maxHint bounds what is put back into a form, in bytes.
 const maxHint = 320
-
-//go:embed pages.html
-var pagesHTML string
 
 //go:embed pages.css
 var pagesCSS string
@@ -39,78 +36,87 @@ type formView struct {
 	problem     problem
 }
 
-// pages are the templates and the hash by which the policy admits the one style sheet inside them.
-type pages struct {
-	t         *template.Template
-	styleHash string
-}
-
-func newPages() (*pages, error) {
-	t, err := template.New("devidp").Parse(pagesHTML)
-	if err != nil {
-		return nil, fmt.Errorf("parse the pages: %w", err)
-	}
-	sum := sha256.Sum256([]byte(pagesCSS))
-	return &pages{t: t, styleHash: "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"}, nil
-}
-
-// page is what the templates read. Style is ours; all else is escaped.
+// page is a form as it is written.
 type page struct {
-	Text    texts
-	Style   template.CSS
-	Query   template.URL // of the authorization request, encoded, so that it is not encoded again
-	CSRF    string
-	Email   string
-	Name    string
-	Problem string
-	SignUp  bool
-	Code    string // of the error page
+	text              texts
+	query             string // of the authorization request, encoded
+	csrf, email, name string
+	problem           string
+	signUp            bool
 }
+
+func (p page) title() string {
+	if p.signUp {
+		return p.text.SignUp
+	}
+	return p.text.SignIn
+}
+
+// here and other are where the form goes and where its sibling is.
+func (p page) here() templ.SafeURL { return p.at(p.signUp) }
+
+func (p page) other() templ.SafeURL { return p.at(!p.signUp) }
+
+func (p page) at(signUp bool) templ.SafeURL {
+	if signUp {
+		return templ.SafeURL("/signup?" + p.query)
+	}
+	return templ.SafeURL("/login?" + p.query)
+}
+
+// described ties a field to the problem that is shown.
+func (p page) described() templ.Attributes {
+	if p.problem == "" {
+		return nil
+	}
+	return templ.Attributes{"aria-describedby": "problem"}
+}
+
+// policy is what the browser may do on these pages. The one style sheet inside them is admitted by its hash.
+func policy(formAction string) string {
+	return "default-src 'none'; style-src " + styleHash() + "; img-src data:; form-action " + formAction + "; base-uri 'none'; frame-ancestors 'none'"
+}
+
+var styleHash = sync.OnceValue(func() string {
+	sum := sha256.Sum256([]byte(pagesCSS))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+})
 
 // showForm answers 400 when the form comes back with a problem, so that a program sees it too.
 func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v formView) {
 	text := textsFor(v.req.query.Get("lang"))
 	p := page{
-		Text: text, Query: template.URL(v.req.query.Encode()), CSRF: s.csrfToken(w, r), SignUp: v.signUp,
-		Email: v.email[:min(len(v.email), maxHint)], Name: v.name[:min(len(v.name), maxHint)], Problem: text.of(v.problem),
+		text: text, query: v.req.query.Encode(), csrf: s.csrfToken(w, r), signUp: v.signUp,
+		email: v.email[:min(len(v.email), maxHint)], name: v.name[:min(len(v.name), maxHint)], problem: text.of(v.problem),
 	}
 	status := http.StatusOK
 	if v.problem != "" {
 		status = http.StatusBadRequest
 	}
-	s.show(w, status, "form", p, "'self' "+formTarget(v.req.redirectURI))
+	s.show(w, r, status, p.form(), "'self' "+formTarget(v.req.redirectURI))
 }
 
 // errorPage shows a code that may come from anybody, so only known codes are repeated.
 func (s *Server) errorPage(w http.ResponseWriter, r *http.Request) {
-	s.showError(w, http.StatusBadRequest, r.URL.Query().Get("error"))
+	s.showError(w, r, http.StatusBadRequest, r.URL.Query().Get("error"))
 }
 
-func (s *Server) showError(w http.ResponseWriter, status int, code string) {
+func (s *Server) showError(w http.ResponseWriter, r *http.Request, status int, code string) {
 	switch code {
 	case "invalid_request", "invalid_client", "redirect_mismatch", "csrf":
 	default:
 		code = "unknown_error"
 	}
-	s.show(w, status, "error", page{Text: textsFor("en"), Code: code}, "'none'")
+	s.show(w, r, status, failed(textsFor("en"), code), "'none'")
 }
 
-func (s *Server) show(w http.ResponseWriter, status int, name string, p page, formAction string) {
-	p.Style = template.CSS(pagesCSS)
-	var b bytes.Buffer
-	if err := s.pages.t.ExecuteTemplate(&b, name, p); err != nil {
-		s.fail(w, "render a page", err)
-		return
-	}
+func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, body templ.Component, formAction string) {
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src "+s.pages.styleHash+
-		"; img-src data:; form-action "+formAction+"; base-uri 'none'; frame-ancestors 'none'")
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes())
+	h.Set("Content-Security-Policy", policy(formAction))
+	templ.Handler(body, templ.WithStatus(status)).ServeHTTP(w, r)
 }
 
 // formTarget is the client's origin as a source of form-action. Chromium holds the redirect that follows a POST to

@@ -4,6 +4,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
+
+	"vestibule/loopback"
 )
 
 // maxBody bounds every request body, in bytes.
@@ -34,7 +37,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /devidp/faults", ownOriginOnly(s.changeFaults))
 	mux.Handle("POST /devidp/roll-keys", ownOriginOnly(s.changeKeys))
 	mux.Handle("POST /devidp/revoke-user", ownOriginOnly(s.endUserSessions))
-	return s.loopbackHostsOnly(mux)
+	return loopback.Only(strings.TrimPrefix(s.base, "http://"), mux)
 }
 
 // form admits a bounded urlencoded body in which no parameter is repeated (RFC 6749, section 3.2), and leaves it

@@ -29,6 +29,8 @@ type Stats struct {
 	UserInfo Calls `json:"userInfo"`
 	// Logouts is calls of /logout.
 	Logouts int64 `json:"logouts"`
+	// Backchannel is logout tokens that were sent, and what the client answered: 200 is ok.
+	Backchannel Calls `json:"backchannel"`
 	// Faults is calls spoiled, delayed or dropped on purpose, Lies token answers that lied.
 	Faults int64 `json:"faults"`
 	Lies   int64 `json:"lies"`

@@ -84,6 +84,9 @@ func (s *Server) idClaims(m minting, now time.Time, event string) claims {
 	if m.nonce != "" && (!m.refreshed || s.cfg.NonceOnRefresh) {
 		c["nonce"] = m.nonce
 	}
+	if s.cfg.SendSid {
+		c["sid"] = m.sid
+	}
 	if len(m.user.Groups) > 0 {
 		c["cognito:groups"] = m.user.Groups
 	}
@@ -102,7 +105,7 @@ func profile(u User, scope string) claims {
 		}
 	}
 	if hasScope(scope, "email") {
-		c["email"], c["email_verified"] = u.Email, true
+		c["email"], c["email_verified"] = u.Email, !u.EmailUnverified
 	}
 	return c
 }

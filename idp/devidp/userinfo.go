@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -44,7 +45,7 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 	answer := claims{"sub": user.Sub, "username": user.Sub}
 	maps.Copy(answer, profile(user, scope))
 	if _, ok := answer["email"]; ok {
-		answer["email_verified"] = "true"
+		answer["email_verified"] = strconv.FormatBool(!user.EmailUnverified)
 	}
 	writeJSON(w, http.StatusOK, answer)
 }

@@ -34,6 +34,8 @@ type User struct {
 	Sub string
 	// Email is what is typed into the form. Required; compared without regard to case.
 	Email string
+	// EmailUnverified makes email_verified false.
+	EmailUnverified bool
 	// Name is the name claim.
 	Name string
 	// Password is kept as it is. This is a development provider.

@@ -1,5 +1,5 @@
-// Package kvtest proves that a store keeps the contract of package kv. A new store is one package and one call of Run;
-// nothing here knows how a store works. It also holds Faulty, a store that fails on request, for those who live on a store.
+// Package kvtest proves that a store and a feed keep the contracts of package kv. A new store is one package and one call each
+// of Run and RunFeed; nothing here knows how a store works. It also holds Faulty, a store that fails on request, for those who live on a store.
 package kvtest
 
 import (
@@ -32,10 +32,18 @@ func Run(t *testing.T, open Open) {
 		{"an expired entry is unknown to every method", expiry},
 		{"writes outside the limits are refused", limits},
 		{"a value of the largest size is kept", large},
+		{"many entries come in the order of their keys, and the zero entry for what is unknown", many},
+		{"many entries are each the caller's own", manyCopies},
+		{"an expired entry among many is unknown", manyExpired},
+		{"of many keys there may be none, and not too many", manyLimits},
+		{"many values of the largest size come whole", manyLarge},
+		{"many entries come soon or not at all when ctx has ended", manyEndedContext},
 		{"a lease excludes others until it is released", leaseExcludes},
 		{"a settled lease leaves its result", leaseSettles},
 		{"a dead holder is replaced and cannot settle any more", leaseTakeOver},
 		{"a renewed lease outlives its first term", leaseRenews},
+		{"a lease whose taking was not answered is its holder's to take again, under a larger fence", leaseUnanswered},
+		{"a lease is withdrawn by its value, and nobody else's with it", leaseWithdrawn},
 		{"methods return soon when ctx has ended, and change all or nothing", endedContext},
 		{"a lease under a ctx that has ended returns soon and is never half settled", leaseEndedContext},
 	} {

@@ -87,6 +87,72 @@ func leaseRenews(t *testing.T, open Open) {
 	}
 }
 
+// unanswered takes a lease that its holder learns nothing of, and gives the entry that stands then.
+func unanswered(t *testing.T, s kv.Store, request kv.LeaseRequest) kv.Entry {
+	t.Helper()
+	deaf := &Faulty{Store: s}
+	deaf.LoseAnswers(1)
+	if _, err := kv.Acquire(t.Context(), deaf, request); !errors.Is(err, ErrDown) {
+		t.Fatalf("a lost answer: %v, want ErrDown", err)
+	}
+	e := get(t, s, request.Key)
+	if string(e.Value) != string(request.Value) {
+		t.Fatalf("%q stands there, want the holder's own %q", e.Value, request.Value)
+	}
+	return e
+}
+
+func leaseUnanswered(t *testing.T, open Open) {
+	s, _ := open(t)
+	mine := kv.LeaseRequest{Key: "lease", Value: []byte("mine"), TTL: time.Minute}
+	e := unanswered(t, s, mine)
+	if _, err := kv.Acquire(t.Context(), s, kv.LeaseRequest{Key: "lease", Value: []byte("other"), TTL: time.Minute}); !errors.Is(err, kv.ErrConflict) {
+		t.Fatalf("a second holder: %v, want ErrConflict", err)
+	}
+	mine.Over = e.Version
+	l, err := kv.Acquire(t.Context(), s, mine)
+	if err != nil {
+		t.Fatalf("taking the own lease again: %v", err)
+	}
+	if l.Fence() <= e.Version {
+		t.Errorf("fence %d is not above %d of the attempt that was not answered", l.Fence(), e.Version)
+	}
+	if _, err := kv.Acquire(t.Context(), s, mine); !errors.Is(err, kv.ErrConflict) {
+		t.Errorf("of two who take it again over the same version both got it: %v, want ErrConflict", err)
+	}
+	if err := l.Settle(t.Context(), []byte("result"), time.Minute); err != nil {
+		t.Errorf("its holder: %v", err)
+	}
+}
+
+func leaseWithdrawn(t *testing.T, open Open) {
+	s, _ := open(t)
+	mine := kv.LeaseRequest{Key: "lease", Value: []byte("mine"), TTL: time.Minute}
+	withdraw := func() {
+		t.Helper()
+		if err := kv.Withdraw(t.Context(), s, "lease", mine.Value); err != nil {
+			t.Errorf("withdraw: %v", err)
+		}
+	}
+	withdraw() // none stands
+	unanswered(t, s, mine)
+	withdraw()
+	other := acquire(t, s, kv.Absent)
+	withdraw()
+	if err := other.Renew(t.Context()); err != nil {
+		t.Errorf("the next holder's lease was withdrawn with it: %v", err)
+	}
+	deaf := &Faulty{Store: s}
+	deaf.SetDown(true)
+	if err := kv.Withdraw(t.Context(), deaf, "lease", mine.Value); !errors.Is(err, ErrDown) {
+		t.Errorf("of a store that is down: %v, want ErrDown, to be tried again", err)
+	}
+	if err := other.Withdraw(t.Context()); err != nil {
+		t.Errorf("the holder withdraws: %v", err)
+	}
+	acquire(t, s, kv.Absent)
+}
+
 // leaseEndedContext: a holder whose ctx ends is the rule, not the exception: a browser hangs up, a process stops.
 func leaseEndedContext(t *testing.T, open Open) {
 	s, pass := open(t)

@@ -16,9 +16,23 @@ export async function fillIn(page, person = alice) {
   await page.getByRole("button", { name: "Sign in" }).click();
 }
 
+// say sends a message on the demo's channel.
+export async function say(page, text) {
+  await page.getByTestId("text").fill(text);
+  await page.getByTestId("send").click();
+}
+
 // logged waits for a line of the demo's log.
 export async function logged(page, text, limit) {
   await page.getByTestId("log").getByText(text).first().waitFor({ timeout: limit });
+}
+
+// clickNow has the page click, and gives the moment: how long the driver takes for its part says nothing about the page.
+export function clickNow(button) {
+  return button.evaluate((element) => {
+    setTimeout(() => element.click());
+    return Date.now();
+  });
 }
 
 // claim reads one of the shown claims of the access token.

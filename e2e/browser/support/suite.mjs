@@ -8,11 +8,12 @@ const TEST_LIMIT = 90_000; // ms
 
 // suite returns `person(name, does, options)`: a test in which does({ demo, page, context, browser, expectRefusals }) is one person's
 // visit. It fails if the browser complained of anything: a console error, an exception, a violation of a content security policy.
-export function suite() {
+// The flags are those of its demo.
+export function suite(...flags) {
   let demo;
   let browser;
   before(async () => {
-    [demo, browser] = await Promise.all([startDemo(), launch()]);
+    [demo, browser] = await Promise.all([startDemo(...flags), launch()]);
   });
   after(async () => {
     await browser?.close();

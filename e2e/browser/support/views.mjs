@@ -1,6 +1,6 @@
 // Every page that a person can meet, and the way there. Each way begins with a browser that is not signed in.
 
-import { fillIn, logged, signIn } from "./steps.mjs";
+import { fillIn, logged, say, signIn } from "./steps.mjs";
 import { alice } from "./demo.mjs";
 
 const form = (page) => page.getByRole("button", { name: /^(Sign in|Sign up|Create account)$/ }).waitFor();
@@ -25,16 +25,28 @@ export const views = {
   },
   "demo-signed-in": async (page, demo) => {
     await signIn(page, demo);
+    await logged(page, "channel open");
   },
-  "demo-with-token": async (page, demo) => {
+  "demo-in-use": async (page, demo) => {
     await signIn(page, demo);
-    await page.getByTestId("get-token").click();
-    await logged(page, "token fetched");
+    await logged(page, "channel open");
+    await page.getByTestId("refresh-now").click();
+    await logged(page, "the channel stays open");
+    await say(page, "Who is there? <b>Me</b>, and a word that is longer than any line: Donaudampfschifffahrtsgesellschaftskapitänsmütze");
+    await logged(page, "sent with the token");
+  },
+  "demo-channel-closed": async (page, demo) => {
+    await signIn(page, demo);
+    await logged(page, "channel open");
+    await page.routeWebSocket(/realtime/, () => {}); // what connects from now on is never answered
+    await page.getByTestId("drop").click();
+    await page.locator('[data-state="connecting"]').waitFor();
   },
   "demo-session-over": async (page, demo) => {
     await signIn(page, demo);
+    await logged(page, "channel open");
     await page.context().clearCookies();
-    await page.getByTestId("get-token").click();
+    await page.getByTestId("refresh-now").click();
     await page.getByTestId("session-over").waitFor();
   },
   login: async (page, demo) => {

@@ -1,0 +1,210 @@
+// Package redistest runs real Redis servers for tests: alone, as a Sentinel, as the nodes of a Cluster, with TLS. It owns the
+// process and its folder, and refuses to leave either behind: a server dies with the test, also when the test is killed.
+// It keeps nothing on disk, so a restarted server has forgotten everything.
+//
+//	Start → Server.Addr, URL → Pause, Resume, Stop, Restart, Reconfigure
+//
+// Everything is in this file.
+package redistest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	startLimit = 20 * time.Second // a start takes some 20 ms on an idle machine
+	attempts   = 5                // another process may take the free port first
+)
+
+// keeper runs a server and ends it when its own input ends, which happens at the latest when the test's process does. Its
+// output is the server's alone after the first line, so that the end of the one is the end of the other.
+const keeper = `"$@" & echo "pid $!"; exec >/dev/null; read -r _; kill -9 $! 2>/dev/null; wait`
+
+// Config configures Start; its zero value is a plain server without a password.
+type Config struct {
+	// Lines are further lines of redis.conf. {dir} stands for the server's folder, {port} for its port.
+	Lines []string
+	// Cluster makes it a node of a Cluster, without slots.
+	Cluster bool
+	// Sentinel makes it a Sentinel, with Lines saying what it watches.
+	Sentinel bool
+	// TLS makes the port one that speaks only TLS; Lines name the certificates.
+	TLS bool
+	// Files are written into the server's folder first, by name.
+	Files map[string][]byte
+}
+
+// Server is a running server.
+type Server struct {
+	Port int
+	Bus  int    // where nodes of a Cluster talk to each other
+	Dir  string // its folder, gone with the test
+
+	t      testing.TB
+	config Config
+	stdin  io.Closer
+	cmd    *exec.Cmd
+	pid    int
+}
+
+// Start runs a server until the test ends. Where redis-server is missing the test is skipped, and fails under CI=true.
+func Start(t testing.TB, c Config) *Server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		const missing = "redis-server is missing: run e2e/setup.sh, or install it"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	s := &Server{t: t, config: c, Dir: t.TempDir()}
+	for name, content := range c.Files {
+		if err := os.WriteFile(filepath.Join(s.Dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(s.Stop)
+	var err error
+	for range attempts {
+		if s.Port, err = freePort(); err != nil {
+			t.Fatal(err)
+		}
+		if s.Bus, err = freePort(); err != nil {
+			t.Fatal(err)
+		}
+		if err = s.run(); err == nil {
+			return s
+		}
+	}
+	t.Fatalf("start redis-server: %v", err)
+	return nil
+}
+
+// Addr is the server's host:port.
+func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)) }
+
+// URL is redis:// and the address.
+func (s *Server) URL() string { return "redis://" + s.Addr() }
+
+// Stop kills the server without warning. It may be called more than once.
+func (s *Server) Stop() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.stdin.Close()
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// Restart kills the server and starts it anew at the same address, with nothing in it.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Stop()
+	if err := s.run(); err != nil {
+		s.t.Fatalf("restart redis-server: %v", err)
+	}
+}
+
+// Reconfigure kills the server and starts it anew with other lines.
+func (s *Server) Reconfigure(lines ...string) {
+	s.t.Helper()
+	s.config.Lines = lines
+	s.Restart()
+}
+
+// Pause stops the process without closing its connections: it answers nothing until Resume.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused server go on.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(what syscall.Signal) {
+	s.t.Helper()
+	if err := syscall.Kill(s.pid, what); err != nil {
+		s.t.Fatalf("signal redis-server: %v", err)
+	}
+}
+
+func (s *Server) run() (err error) {
+	conf := filepath.Join(s.Dir, "redis.conf") // a Sentinel writes into it
+	if err := os.WriteFile(conf, []byte(s.settings()), 0o600); err != nil {
+		return err
+	}
+	args := []string{"-c", keeper, "redistest", "redis-server", conf}
+	if s.config.Sentinel {
+		args = append(args, "--sentinel")
+	}
+	s.cmd = exec.Command("sh", args...)
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
+		return err
+	}
+	if err := s.await(out); err != nil {
+		s.Stop()
+		return err
+	}
+	return nil
+}
+
+func (s *Server) settings() string {
+	port := "port {port}\n"
+	if s.config.TLS {
+		port = "port 0\ntls-port {port}\n"
+	}
+	all := port + "bind 127.0.0.1\ndir {dir}\n"
+	if !s.config.Sentinel {
+		all += "save \"\"\nappendonly no\n"
+	}
+	if s.config.Cluster {
+		all += fmt.Sprintf("cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-port %d\n", s.Bus)
+	}
+	all += strings.Join(s.config.Lines, "\n") + "\n"
+	return strings.NewReplacer("{dir}", s.Dir, "{port}", strconv.Itoa(s.Port)).Replace(all)
+}
+
+// await reads what the server says until it is ready or has given up; what it says later is thrown away.
+func (s *Server) await(out io.Reader) error {
+	late := time.AfterFunc(startLimit, func() { _ = s.stdin.Close() })
+	defer late.Stop()
+	var said strings.Builder
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		line := lines.Text()
+		if pid, is := strings.CutPrefix(line, "pid "); is {
+			s.pid, _ = strconv.Atoi(pid)
+		}
+		fmt.Fprintln(&said, line)
+		if strings.Contains(line, "Ready to accept connections") || strings.Contains(line, "+monitor master") {
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return nil
+		}
+	}
+	return fmt.Errorf("it ended: %s", said.String())
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}

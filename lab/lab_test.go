@@ -1,0 +1,402 @@
+package lab_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"vestibule/lab"
+)
+
+// provider rotates refresh tokens and takes none twice.
+type provider struct {
+	mu    sync.Mutex
+	spent map[string]bool
+	last  int
+}
+
+func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	code := r.FormValue("code")
+	if old := r.FormValue("refresh_token"); old != "" {
+		code, _, _ = strings.Cut(old, ".")
+		if p.spent[old] {
+			http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+			return
+		}
+		p.spent[old] = true
+	}
+	p.last++
+	claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"origin_jti":%q,"n":%d}`, code, p.last))
+	_, _ = fmt.Fprintf(w, `{"access_token":"h.%s.s","refresh_token":"%s.%d"}`, claims, code, p.last)
+}
+
+// held is one session as a replica of these tests keeps it.
+type held struct {
+	mu              sync.Mutex
+	access, refresh string
+	due             time.Time
+	over            bool
+}
+
+// site is replicas that share their sessions; how they misbehave is up to the test.
+type site struct {
+	sessions sync.Map // code → *held
+	witness  *lab.Witness
+	naive    bool                                    // whoever finds a token due refreshes it, whoever else does
+	instead  func(w http.ResponseWriter, n int) bool // answers the n-th token request in place of the replica
+	asked    atomic.Int64
+	hangsUp  int64 // at which refresh it does not wait for the answer; 0: at none
+	spends   atomic.Int64
+}
+
+const fresh = 250 * time.Millisecond // life of a token of these tests until it is due
+
+func (s *site) replica(n int) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/auth/sign-in", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://provider.invalid/authorize", http.StatusFound)
+	})
+	mux.HandleFunc("GET /callback", func(w http.ResponseWriter, r *http.Request) {
+		code := r.FormValue("code")
+		h := &held{}
+		s.spend(n, h, url.Values{"grant_type": {"authorization_code"}, "code": {code}})
+		s.sessions.Store(code, h)
+		http.SetCookie(w, &http.Cookie{Name: "sid", Value: code, Path: "/"})
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	})
+	mux.HandleFunc("GET /api/cognito-token", func(w http.ResponseWriter, r *http.Request) { s.token(n, w, r) })
+	return mux
+}
+
+func (s *site) token(n int, w http.ResponseWriter, r *http.Request) {
+	if s.instead != nil && s.instead(w, int(s.asked.Add(1))) {
+		return
+	}
+	c, err := r.Cookie("sid")
+	if err != nil {
+		http.Error(w, "{}", http.StatusUnauthorized)
+		return
+	}
+	found, _ := s.sessions.Load(c.Value)
+	h := found.(*held)
+	h.mu.Lock()
+	if time.Now().After(h.due) && !h.over {
+		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {h.refresh}}
+		if s.naive {
+			h.mu.Unlock()
+		}
+		s.spend(n, h, form)
+		if s.naive {
+			h.mu.Lock()
+		}
+	}
+	defer h.mu.Unlock()
+	if h.over {
+		http.Error(w, "{}", http.StatusUnauthorized)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"accessToken": h.access, "expiresIn": 1})
+}
+
+// spend asks the provider through the witness; an answer that does not come changes nothing.
+func (s *site) spend(n int, h *held, form url.Values) {
+	client := &http.Client{}
+	if form.Has("refresh_token") && s.spends.Add(1) == s.hangsUp {
+		client.Timeout = 35 * time.Millisecond // the provider has decided by then
+	}
+	res, err := client.PostForm(s.witness.Endpoint(n), form)
+	if err != nil {
+		return
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return
+	}
+	var said struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	if s.naive {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+	}
+	if res.StatusCode >= http.StatusInternalServerError {
+		return
+	}
+	if res.StatusCode != http.StatusOK {
+		h.over = true
+		return
+	}
+	if json.Unmarshal(body, &said) == nil {
+		h.access, h.refresh, h.due = said.Access, said.Refresh, time.Now().Add(fresh)
+	}
+}
+
+// run has two sessions of four tabs each ask two replicas of the site.
+func run(t *testing.T, s *site, change func(c *lab.Config)) lab.Report {
+	t.Helper()
+	return runAt(t, &provider{spent: map[string]bool{}}, s, change)
+}
+
+func runAt(t *testing.T, provider http.Handler, s *site, change func(c *lab.Config)) lab.Report {
+	t.Helper()
+	behind := httptest.NewServer(provider)
+	t.Cleanup(behind.Close)
+	var err error
+	s.witness, err = lab.NewWitness(behind.URL, lab.Delay{Before: 10 * time.Millisecond, After: 40 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.witness.Close() })
+	c := lab.Config{
+		Origin: "http://app.test", Witness: s.witness, Sessions: 2, Tabs: 4, Duration: 900 * time.Millisecond, Every: 30 * time.Millisecond,
+		SignIn: func(_ context.Context, at string, n int) (string, error) {
+			if at != "http://provider.invalid/authorize" {
+				return "", fmt.Errorf("sent to %q", at)
+			}
+			return fmt.Sprintf("http://app.test/callback?code=c%d", n), nil
+		},
+	}
+	for n := range 2 {
+		server := httptest.NewServer(s.replica(n))
+		t.Cleanup(server.Close)
+		c.Replicas = append(c.Replicas, server.Listener.Addr().String())
+	}
+	if change != nil {
+		change(&c)
+	}
+	r, err := lab.Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func faults(r lab.Report) string { return strings.Join(r.Faults(), "; ") }
+
+func TestReplicasThatCoordinateAreFoundGood(t *testing.T) {
+	t.Parallel()
+	var told atomic.Int64
+	r := run(t, &site{}, func(c *lab.Config) { c.Progress = func(lab.Progress) { told.Add(1) } })
+	if got := faults(r); got != "" {
+		t.Errorf("got %s, want nothing", got)
+	}
+	if r.Refreshes < 2 || r.Refreshes != r.Expected || r.Requests != r.OK || r.CookieBytes != len("sidc0") {
+		t.Errorf("got %+v, want as many refreshes as generations, and 200 for everybody", r)
+	}
+	if r.Waited.Count == 0 || r.Prompt.Count == 0 || r.Waited.P50 < r.Prompt.P50 || r.Waited.Count+r.Prompt.Count != r.OK {
+		t.Errorf("waited %+v, prompt %+v, want some of each", r.Waited, r.Prompt)
+	}
+	if told.Load() == 0 {
+		t.Error("nobody was told how it goes")
+	}
+}
+
+func TestReplicasThatDoNotCoordinateAreFoundOut(t *testing.T) {
+	t.Parallel()
+	r := run(t, &site{naive: true}, nil)
+	if r.Twice == 0 || r.Refreshes <= r.Expected || r.SignedOut == 0 || r.StillOut == 0 {
+		t.Errorf("got %+v, want refreshes asked twice, and sessions signed out by it", r)
+	}
+	if got := faults(r); !strings.Contains(got, "signed out") || !strings.Contains(got, "second time") {
+		t.Errorf("got %q, want both said", got)
+	}
+}
+
+func TestWhatTheVerdictKnowsBesides(t *testing.T) {
+	t.Parallel()
+	other := base64.RawURLEncoding.EncodeToString([]byte(`{"origin_jti":"somebody else"}`))
+	for name, c := range map[string]struct {
+		instead func(w http.ResponseWriter, n int) bool
+		want    string
+	}{
+		"somebody else's token": {func(w http.ResponseWriter, n int) bool {
+			if n == 40 {
+				_, _ = fmt.Fprintf(w, `{"accessToken":"h.%s.s","expiresIn":1}`, other)
+			}
+			return n == 40
+		}, "not the session's own"},
+		"one 401 for a moment": {func(w http.ResponseWriter, n int) bool {
+			if n == 40 {
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+			return n == 40
+		}, "1 sessions were signed out"},
+		"a 500": {func(w http.ResponseWriter, n int) bool {
+			if n == 40 {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+			return n == 40
+		}, "something else than"},
+		"503 for a while": {func(w http.ResponseWriter, n int) bool {
+			later := n >= 40 && n < 60
+			if later {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+			return later
+		}, "were told 503"},
+		"nothing to refresh": {func(w http.ResponseWriter, _ int) bool {
+			_, _ = fmt.Fprintf(w, `{"accessToken":"h.%s.s","expiresIn":1}`, other)
+			return true
+		}, "the run shows nothing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := faults(run(t, &site{instead: c.instead}, nil)); !strings.Contains(got, c.want) {
+				t.Errorf("got %q, want %q in it", got, c.want)
+			}
+		})
+	}
+}
+
+// failing is a provider that fails once.
+type failing struct {
+	provider
+	at    int64 // the call
+	calls atomic.Int64
+}
+
+func (f *failing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.calls.Add(1) == f.at {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	f.provider.ServeHTTP(w, r)
+}
+
+// As long as nobody is killed, each refresh comes to something and none is asked for again, whoever is to blame.
+func TestARefreshThatComesToNothingIsAFaultWhileNobodyDies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		site            *site
+		failsAt         int64
+		lost, undecided int
+	}{
+		"the provider failed":       {site: &site{}, failsAt: 4, undecided: 1},
+		"whoever asked has hung up": {site: &site{hangsUp: 1}, lost: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := runAt(t, &failing{provider: provider{spent: map[string]bool{}}, at: c.failsAt}, c.site, nil)
+			if r.Lost != c.lost || r.Undecided != c.undecided || r.Again != 1 || r.Twice != 0 || r.Died != 0 {
+				t.Errorf("got %+v, want %d lost and %d undecided, asked again once", r, c.lost, c.undecided)
+			}
+			got := faults(r)
+			for _, want := range []string{"1 refreshes came to nothing", "1 refreshes were asked for again", "were to be expected"} {
+				if !strings.Contains(got, want) {
+					t.Errorf("got %q, want %q in it", got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestADeathExcusesNoMoreThanDiedWithIt(t *testing.T) {
+	t.Parallel()
+	good := lab.Report{Tabs: 10, Requests: 1000, Refreshes: 7, Expected: 7}
+	death := lab.Report{
+		Sessions: 3, Tabs: 10, Requests: 1000, Killed: true, Refreshes: 9, Expected: 7, Again: 2, Lost: 1, Undecided: 1, Died: 2,
+		SignedOut: 1, Excused: 1, Unavailable: 60, PutOff: 50,
+	}
+	for name, c := range map[string]struct {
+		from   lab.Report
+		change func(r *lab.Report)
+		want   string // "" for none
+	}{
+		"all is well":                      {good, func(*lab.Report) {}, ""},
+		"one in a hundred is told 503":     {good, func(r *lab.Report) { r.Unavailable = 10 }, ""},
+		"more are":                         {good, func(r *lab.Report) { r.Unavailable = 11 }, "11 of 1000 requests were told 503, 1 more than can be"},
+		"more are, and the cache is dead":  {good, func(r *lab.Report) { r.Unavailable, r.CacheFaults = 110, 10 }, ""},
+		"more than the cache explains":     {good, func(r *lab.Report) { r.Unavailable, r.CacheFaults = 111, 10 }, "111 of 1000 requests"},
+		"one asked again":                  {good, func(r *lab.Report) { r.Refreshes, r.Again = 8, 1 }, "1 refreshes were asked for again"},
+		"one undecided":                    {good, func(r *lab.Report) { r.Undecided = 1 }, "1 refreshes came to nothing"},
+		"one lost":                         {good, func(r *lab.Report) { r.Lost = 1 }, "1 refreshes came to nothing"},
+		"more asked than expected":         {good, func(r *lab.Report) { r.Refreshes = 8 }, "asked for 8 refreshes, and 7 were to be expected"},
+		"fewer asked than expected":        {good, func(r *lab.Report) { r.Refreshes = 6 }, "asked for 6 refreshes, and 7 were to be expected"},
+		"a death":                          {death, func(*lab.Report) {}, ""},
+		"the same, and nobody died":        {death, func(r *lab.Report) { r.Killed = false }, "1 sessions were signed out"},
+		"again for more than died":         {death, func(r *lab.Report) { r.Refreshes, r.Again = 10, 3 }, "1 refreshes were asked for again"},
+		"more undecided than died":         {death, func(r *lab.Report) { r.Undecided = 2 }, "1 refreshes came to nothing"},
+		"more asked than died":             {death, func(r *lab.Report) { r.Refreshes = 10 }, "asked for 10 refreshes, and 7 were to be expected"},
+		"fewer expected, and nobody twice": {death, func(r *lab.Report) { r.Refreshes = 6 }, "asked for 6 refreshes"},
+		"503 when others have taken over":  {death, func(r *lab.Report) { r.PutOff = 49 }, "60 of 1000 requests were told 503, 1 more than can be"},
+		"503 oftener than tabs can ask":    {death, func(r *lab.Report) { r.Unavailable, r.PutOff = 80, 75 }, "80 of 1000 requests were told 503, 10 more than can be"},
+		"a sign-out that nothing died for": {death, func(r *lab.Report) { r.SignedOut = 2 }, "1 sessions were signed out"},
+	} {
+		c.change(&c.from)
+		if got := faults(c.from); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// The sites of these tests keep their sessions outside the replicas, and ask again if an answer is lost.
+func TestWhoIsExcusedWhenAReplicaDies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		at              lab.Moment
+		excused         bool
+		lost, signedOut bool
+	}{
+		"before the provider has decided":                        {lab.Asked, true, false, false},
+		"in the middle of the answer":                            {lab.Decided, true, true, true},
+		"in the middle of the answer, and the provider forgives": {lab.Decided, false, true, true},
+		"when a tab holds the new token":                         {lab.Served, true, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var killed atomic.Int64
+			r := run(t, &site{}, func(conf *lab.Config) {
+				conf.Kill = &lab.Kill{At: c.at, After: 100 * time.Millisecond, Do: func(int) { killed.Add(1) }}
+				conf.Excused, conf.Sessions = c.excused, 1
+			})
+			if killed.Load() != 1 || !r.Killed {
+				t.Fatalf("%d replicas were killed, want one", killed.Load())
+			}
+			if (r.Lost > 0) != c.lost || (r.SignedOut > 0) != c.signedOut {
+				t.Errorf("got %+v, want an answer lost: %v, a session signed out: %v", r, c.lost, c.signedOut)
+			}
+			if good := len(r.Faults()) == 0; good != (!c.signedOut || c.excused) {
+				t.Errorf("got %q", r.Faults())
+			}
+		})
+	}
+}
+
+func TestARunThatCouldShowNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	w, err := lab.NewWitness("http://127.0.0.1:1/", lab.Delay{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	signIn := func(context.Context, string, int) (string, error) { return "", nil }
+	good := lab.Config{Origin: "http://app.test", Replicas: []string{"127.0.0.1:1"}, Witness: w, SignIn: signIn, Duration: time.Second}
+	for name, change := range map[string]func(c *lab.Config){
+		"no origin":               func(c *lab.Config) { c.Origin = "app" },
+		"no replicas":             func(c *lab.Config) { c.Replicas = nil },
+		"no witness":              func(c *lab.Config) { c.Witness = nil },
+		"no time":                 func(c *lab.Config) { c.Duration = 0 },
+		"killing the only one":    func(c *lab.Config) { c.Kill = &lab.Kill{At: lab.Asked} },
+		"nobody answers sign-ins": func(*lab.Config) {},
+	} {
+		c := good
+		change(&c)
+		if _, err := lab.Run(t.Context(), c); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
