@@ -24,16 +24,6 @@ func withBinaryDir(m *testing.M) int {
 	return m.Run()
 }
 
-var stage sync.Mutex
-
-// onStage is for tests that start a dozen processes and hold them to the clock: they take turns, beside all others.
-func onStage(t *testing.T) {
-	t.Helper()
-	t.Parallel()
-	stage.Lock()
-	t.Cleanup(stage.Unlock)
-}
-
 // binary is the path of the built program, as people run it: without the race detector, which takes ten times the processor and so
 // makes a dozen replicas on a small machine a test of the machine. What races is found by the tests that call run within this process.
 func binary(t *testing.T) string {

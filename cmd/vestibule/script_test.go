@@ -53,7 +53,7 @@ func strange(t *testing.T) string {
 }
 
 // TestScripts plays what operators type. $ISSUER answers, $NOBODY does not; what $STRANGE says is strange; $KEY1 and $KEY2 are
-// good keys.
+// good keys; at $FREE nobody listens.
 func TestScripts(t *testing.T) {
 	provider, err := devidp.Start(devidp.Config{})
 	if err != nil {
@@ -68,6 +68,7 @@ func TestScripts(t *testing.T) {
 			for name, value := range map[string]string{
 				"ISSUER": provider.Issuer(), "NOBODY": "http://127.0.0.1:1/pool", "STRANGE": odd,
 				"PATH": path, "KEY1": secret.GenerateKey(), "KEY2": secret.GenerateKey(),
+				"FREE": freeAddress(t),
 			} {
 				e.Setenv(name, value)
 			}

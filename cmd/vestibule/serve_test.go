@@ -81,12 +81,12 @@ var lastPort atomic.Uint32
 
 func init() { lastPort.Store(rand.Uint32N(10_000)) }
 
-// freeAddress is one that nobody else is given here. It is none of those that systems give to connections and to who asks for any port
+// freeAddress is one that nobody else is given here, and so are the two ports after it, which a published demo takes. It is none of those that systems give to connections and to who asks for any port
 // (from 32768 on with Linux): one of them could be taken before the process that is to listen there has begun.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20_000+lastPort.Add(1)%12_000)
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+lastPort.Add(3)%12_000)
 		if l, err := net.Listen("tcp", address); err == nil {
 			_ = l.Close()
 			return address
