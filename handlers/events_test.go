@@ -7,13 +7,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"vestibule/handlers"
 	"vestibule/kv"
-	"vestibule/kv/kvtest"
 	"vestibule/session"
 )
 
@@ -175,151 +173,6 @@ func TestEveryReplicaTellsTheEndOfASession(t *testing.T) {
 			})
 		}
 	}
-}
-
-// Messages between replicas can get lost; what the store says cannot. It is asked seldom, for each question costs something.
-func TestAnEndThatNobodyToldIsNoticedWithinAQuarterOfAnHour(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, nil)
-	other := s.replica(t, deaf)
-	b := s.browser(t)
-	b.signIn()
-	e := b.at(other).listen(b.cookies())
-	e.beats(3)
-	b.post("/api/auth/sign-out", nil)
-	s.clock.advance(15 * time.Minute)
-	e.wantsEnd(t, "signed_out")
-}
-
-// asked is a store that counts what is read from it, and can fall silent.
-type asked struct {
-	kv.Store
-	kv.Feed
-	reads atomic.Int64
-	down  atomic.Bool
-}
-
-func newAsked() *asked {
-	memory := kv.NewMemory(kv.MemoryConfig{})
-	return &asked{Store: memory, Feed: memory}
-}
-
-func (a *asked) Get(ctx context.Context, key string) (kv.Entry, error) {
-	a.reads.Add(1)
-	if a.down.Load() {
-		return kv.Entry{}, kvtest.ErrDown
-	}
-	return a.Store.Get(ctx, key)
-}
-
-func (a *asked) GetMany(ctx context.Context, keys ...string) ([]kv.Entry, error) {
-	a.reads.Add(1)
-	if a.down.Load() {
-		return nil, kvtest.ErrDown
-	}
-	return a.Store.GetMany(ctx, keys...)
-}
-
-func TestSignsOfLifeAskTheStoreNothing(t *testing.T) {
-	t.Parallel()
-	for _, mode := range []session.Mode{session.ModeCookie, session.ModeServer} {
-		t.Run("mode "+strconv.Itoa(int(mode)), func(t *testing.T) {
-			t.Parallel()
-			store := newAsked()
-			s := newServer(t, func(o *options) { quick(o); o.session.Store, o.session.Mode = store, mode })
-			b := s.browser(t)
-			b.signIn()
-			e := b.listen()
-			e.beats(3) // from the first sign of life on, it is settled when it looks
-			begun := store.reads.Load()
-			s.clock.advance(4 * time.Minute)
-			e.beats(20)
-			if got := store.reads.Load() - begun; got != 0 {
-				t.Errorf("20 signs of life in 4 minutes: got %d questions, want none", got)
-			}
-			s.clock.advance(11 * time.Minute)
-			until(t, "it looks", func() bool { return store.reads.Load() > begun })
-			e.beats(20)
-			if got := store.reads.Load() - begun; got > 2 { // a look may be two questions
-				t.Errorf("after 15 minutes: got %d questions, want those of one look", got)
-			}
-		})
-	}
-}
-
-// Streams that begin together do not ask together.
-func TestEachStreamAsksAtAMomentOfItsOwn(t *testing.T) {
-	t.Parallel()
-	const streams, steps = 12, 10
-	store := newAsked()
-	s := newServer(t, func(o *options) { quick(o); o.session.Store = store })
-	b := s.browser(t)
-	b.signIn()
-	var all []*events
-	for range streams {
-		e := b.listen()
-		e.beats(3)
-		all = append(all, e)
-	}
-	moments := 0
-	for range steps { // from 5 to 15 minutes
-		before := store.reads.Load()
-		s.clock.advance(15 * time.Minute / steps)
-		for _, e := range all {
-			e.beats(3)
-		}
-		if store.reads.Load() > before {
-			moments++
-		}
-	}
-	if moments < 3 {
-		t.Errorf("%d streams asked at %d moments of %d", streams, moments, steps)
-	}
-}
-
-func TestTheEndOfASessionsLifeIsTold(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, quick)
-	b := s.browser(t)
-	b.signIn()
-	e := b.listen()
-	<-e.lines
-	s.clock.advance(720 * time.Hour)
-	e.wantsEnd(t, "expired")
-	if a := b.get(eventsPath); a.status != http.StatusUnauthorized || !a.cleared(s.cookie) {
-		t.Errorf("afterwards: got %d, %q; want 401, and the cookie cleared", a.status, a.set)
-	}
-}
-
-func TestATimeThatIsOverEndsTheStreamEvenWhileTheStoreSaysNothing(t *testing.T) {
-	t.Parallel()
-	store := newAsked()
-	s := newServer(t, func(o *options) { quick(o); o.session.Store, o.session.Mode = store, session.ModeServer })
-	b := s.browser(t)
-	b.signIn()
-	e := b.listen()
-	<-e.lines
-	store.down.Store(true)
-	s.clock.advance(time.Hour)
-	<-e.lines // an outage ends nothing
-	<-e.lines
-	s.clock.advance(720 * time.Hour)
-	e.wants(t, "")
-}
-
-// The form of the session that a stream began with gets older, while the browser holds one that was seen since.
-func TestAStreamThatKnowsOnlyAnIdleFormEndsAndSaysNothing(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, func(o *options) { quick(o); o.session.IdleTimeout = time.Hour })
-	b := s.browser(t)
-	b.signIn()
-	e := b.listen()
-	<-e.lines
-	s.clock.advance(40 * time.Minute)
-	b.token("")
-	s.clock.advance(40 * time.Minute)
-	e.wants(t, "")
-	b.listen().hangUp()
 }
 
 func TestANewTokenIsToldAndTheStreamGoesOn(t *testing.T) {
