@@ -6,9 +6,9 @@
 # The tests named TestFleet… hold a dozen processes to the clock. They come last, with the machine to themselves and without the race
 # detector: it would sit in the test alone, not in the program that it starts, and take what the processes need.
 #
-# A shared machine may still be taken away for seconds in the middle of a test. So what failed runs once more, alone, and must pass then;
-# both runs are in the summary. There is no second try after a data race or a panic, nor when more than a handful failed: that is not
-# the machine.
+# A shared machine may still be taken away for seconds in the middle of a test. So what failed runs again, alone, twice at most, and must
+# pass then; every run is in the summary. There is no second try after a data race or a panic, nor when more than a handful failed: that
+# is not the machine.
 set -euo pipefail
 
 fleet='^TestFleet'
@@ -20,7 +20,7 @@ run() {
   local events=$scratch/$1 packages=$2
   shift 2
   go tool gotestsum --format pkgname --format-icons text --format-hide-empty-pkg --no-color --jsonfile "$events" \
-    --rerun-fails=1 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race --rerun-fails-max-failures 6 --packages "$packages" \
+    --rerun-fails=2 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race --rerun-fails-max-failures 6 --packages "$packages" \
     -- -vet=off "$@" 2>&1 |
     awk '/^=== (FAIL|SKIP): / { said = 0; inside = 1 } /^(=== [A-Z][a-z]+$|DONE )/ { inside = 0 }
       !inside || ++said <= 60 { print substr($0, 1, 600) } inside && said == 61 { print "    (and more)" } { fflush() }'
