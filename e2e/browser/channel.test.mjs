@@ -138,15 +138,15 @@ person("a connection that the server cuts comes back, and the other window with 
 person("signing out in one tab closes the other's socket within a second", async ({ page, context, demo, t }) => {
   const { other, sockets } = await tabs(page, context, demo);
   await other.getByTestId("channel-state").evaluate((pill) => {
-    globalThis.closed = new Promise((resolve) => {
+    globalThis.channelClosed = new Promise((resolve) => {
       new MutationObserver(() => pill.dataset.state === "closed" && resolve(Date.now())).observe(pill, { attributes: true });
     });
   });
   const gone = sockets.sockets[0].waitForEvent("close");
   const clicked = await clickNow(page.getByTestId("sign-out"));
-  const took = (await other.evaluate(() => globalThis.closed)) - clicked;
+  const took = (await other.evaluate(() => globalThis.channelClosed)) - clicked;
   t.diagnostic(`the other tab's channel was closed ${took} ms after the click`);
-  assert.ok(took < 1000, `it took ${took} ms`);
+  assert.ok(took >= 0 && took < 1000, `it took ${took} ms`);
   await other.getByRole("heading", { name: "You are signed out" }).waitFor();
   await logged(other, "channel closed: signed out");
   await gone;
