@@ -77,8 +77,9 @@ generate: ## write the generated files anew: templ's Go code, docs/configuration
 	go test ./config -run TestReferencePage -update
 
 fuzz: ## each fuzz target for FUZZTIME (20s)
-	@for package in $$(go list $(PACKAGES)); do \
-		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+	@packages=$$(go list $(PACKAGES)); for package in $$packages; do \
+		targets=$$(go test -list '^Fuzz' "$$package"); \
+		for target in $$(grep '^Fuzz' <<<"$$targets" || true); do \
 			echo "== $$package $$target for $(FUZZTIME)"; \
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package"; \
 		done; \

@@ -65,14 +65,22 @@ func (s *stage) setMachine(ctx context.Context) error {
 	return err
 }
 
+func (p post) request(ctx context.Context, origin string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, origin+"/oauth2/token", strings.NewReader(p.body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", p.authorization)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r, nil
+}
+
 // ask gets one token, so that what follows are hits.
 func (m *machineStage) ask(ctx context.Context, origin string) (string, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, origin+"/oauth2/token", strings.NewReader(m.post.body))
+	r, err := m.post.request(ctx, origin)
 	if err != nil {
 		return "", err
 	}
-	r.Header.Set("Authorization", m.post.authorization)
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return "", err

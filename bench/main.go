@@ -89,7 +89,10 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	if o.only == "signed-out" {
 		alone := []*load{loads[0], loads[3]}
-		return errors.Join(rounds(ctx, o, alone, out), reportLoads(out, alone))
+		if err := rounds(ctx, o, alone, out); err != nil {
+			return err
+		}
+		return reportLoads(out, alone)
 	}
 	if o.only != "machine" {
 		if err := rounds(ctx, o, loads, out); err != nil {

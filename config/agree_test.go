@@ -53,6 +53,16 @@ func TestTheProtocolsParametersAreTheSameForTheProvidersClient(t *testing.T) {
 	}
 }
 
+func TestAnAgeIsReadAsTheProvidersClientReadsIt(t *testing.T) {
+	for _, age := range []string{"0", "3600", "007", "4294967295", "4294967296", "", "-1", "+1", "1.5", "1e3", "1h", " 1", "0x10"} {
+		err := client(func(c *idp.Config) { c.AuthorizeParams = map[string]string{"max_age": age} })
+		file := "provider: {authorize_params: {max_age: \"" + age + "\"}}"
+		if got := faulty(with(), file, "provider.authorize_params"); got != (err != nil) {
+			t.Errorf("%q: refused here %v, by the provider's client %v", age, got, err)
+		}
+	}
+}
+
 // words are the string constants of a package that could be a parameter's name.
 func words(t *testing.T, folder string) []string {
 	t.Helper()

@@ -43,7 +43,7 @@ type Provider struct {
 	ClientSecret    SecretRef         `key:"client_secret" doc:"The client's secret, or a reference to it. Needed unless client_auth is none."`
 	ClientAuth      string            `key:"client_auth" default:"client_secret_basic" doc:"How the client proves itself: client_secret_basic, client_secret_post or none."`
 	Scopes          []string          `key:"scopes" default:"openid,email,profile" doc:"Scopes to ask for; openid is one of them."`
-	AuthorizeParams map[string]string `key:"authorize_params" doc:"Extra parameters of the authorize request, such as lang. resource and audience are sent on refresh too."`
+	AuthorizeParams map[string]string `key:"authorize_params" doc:"Extra parameters of the authorize request, such as lang. resource and audience are sent on refresh too. With max_age (seconds) a sign-in is refused unless the ID token's auth_time proves that it was kept; a provider that ignores it needs prompt=login beside it."`
 	Logout          string            `key:"logout" default:"auto" doc:"How sign-out ends the session at the provider: cognito (client_id and logout_uri), oidc (RP-initiated logout), none, or auto to decide from discovery."`
 
 	AuthorizationEndpoint string `key:"authorization_endpoint" doc:"For a provider without discovery: set it together with token_endpoint and jwks_uri, and discovery is not used."`
@@ -86,7 +86,8 @@ type Admin struct {
 
 // App is the group app.
 type App struct {
-	URL string `key:"url" doc:"Origin of the web application behind Vestibule, such as http://127.0.0.1:3000: it gets every request that is not Vestibule's own. Without it Vestibule stands beside the application."`
+	URL     string        `key:"url" doc:"Origin of the web application behind Vestibule, such as http://127.0.0.1:3000: it gets every request that is not Vestibule's own. Without it Vestibule stands beside the application."`
+	Timeout time.Duration `key:"timeout" default:"60s" doc:"How long the application may take, once it has the whole request, to begin its answer; then the answer is 504. The answer itself may take as long as it likes, and so may an upload: between two parts of it, 60 s."`
 }
 
 // Machine is the group machine.

@@ -101,6 +101,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Token:   config.Token{Path: "/api/cognito-token", RefreshBefore: 5 * time.Minute},
 		Cache:   config.Cache{URL: "memory:"},
+		App:     config.App{Timeout: time.Minute},
 		Machine: config.Machine{MinTTL: time.Minute, Rate: 100, ClientRate: 20, Memory: 64},
 		Log:     config.Log{Level: "info"},
 	}

@@ -167,13 +167,16 @@ func (c *checker) application() {
 	case (u.Path != "" && u.Path != "/") || strings.Contains(c.App.URL, "?"):
 		c.fault("app.url", "has more than a host and a port", hint)
 	case origin(u) == origin(c.Public()):
-		c.fault("app.url", "is public_url itself: requests would go round in circles", hint)
+		c.fault("app.url", "is public_url itself"+circles, hint)
 	case leadsTo(u, c.Listen):
-		c.fault("app.url", "is the address of listen: requests would go round in circles", "let the application listen on another port, and name that")
+		c.fault("app.url", "is the address of listen"+circles, "let the application listen on another port, and name that")
 	case leadsTo(u, c.AdminListen):
 		c.fault("app.url", "is the address of admin_listen: metrics are not for the public", "let the application listen on another port, and name that")
 	}
 }
+
+// circles is what comes of an address that leads back to us.
+const circles = ": requests would go round in circles"
 
 // leadsTo says whether a URL is that of a listener of ours, as far as addresses tell: names that DNS knows may lead there too.
 func leadsTo(u *url.URL, listen string) bool {

@@ -5,20 +5,22 @@ import (
 	"strings"
 )
 
-// paths checks the routes that can be moved: none may stand on another.
+// paths checks the routes that can be moved: none may stand on another. A path that is none is not compared: it would seem to stand
+// wherever a path could, and hide its one fault among false ones.
 func (c *checker) paths() {
 	const hint = "write an absolute path of letters, digits, '-', '_', '.' and '/', such as "
-	c.check("auth_path", checkPath(c.AuthPath), hint+"/api/auth")
-	c.check("token.path", checkPath(c.Token.Path), hint+"/api/cognito-token")
-	if collide(c.AuthPath, c.Token.Path) {
+	authFault, tokenFault := checkPath(c.AuthPath), checkPath(c.Token.Path)
+	c.check("auth_path", authFault, hint+"/api/auth")
+	c.check("token.path", tokenFault, hint+"/api/cognito-token")
+	if authFault == nil && tokenFault == nil && collide(c.AuthPath, c.Token.Path) {
 		c.fault("token.path", "collides with auth_path", "move one of them")
 	}
 	fixed := []string{"/login", "/healthz", "/readyz", "/static", "/.well-known", "/oauth2/token", "/v1/auth", "/event"}
 	for _, route := range fixed {
-		if collide(c.AuthPath, route) {
+		if authFault == nil && collide(c.AuthPath, route) {
 			c.fault("auth_path", "collides with "+route, "move it")
 		}
-		if collide(c.Token.Path, route) {
+		if tokenFault == nil && collide(c.Token.Path, route) {
 			c.fault("token.path", "collides with "+route, "move it")
 		}
 	}

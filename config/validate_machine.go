@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"vestibule/secret"
 )
@@ -22,6 +23,9 @@ func (c *checker) machine() {
 	m := c.Machine
 	if m.TokenURL != "" {
 		c.check("machine.token_url", checkEndpoint(m.TokenURL), endpointHint)
+		c.tokenCircle("machine.token_url", m.TokenURL)
+	} else if m.Enabled {
+		c.tokenCircle("provider.token_endpoint", c.Provider.TokenEndpoint)
 	}
 	if m.Rate > mostRate {
 		c.fault("machine.rate", fmt.Sprintf("is over %d", mostRate), "write what the provider allows in a second")
@@ -41,6 +45,21 @@ func (c *checker) machine() {
 		seen[client.ID] = true
 	}
 }
+
+// tokenCircle refuses the address of our own cache where the provider's token endpoint should be. Another path of the same origin may well be
+// the provider's, behind the same proxy.
+func (c *checker) tokenCircle(key, text string) {
+	u, err := parseURL(text)
+	if text == "" || err != nil || strings.TrimSuffix(u.Path, "/") != c.BasePath()+machinePath {
+		return
+	}
+	if origin(u) == origin(c.Public()) || leadsTo(u, c.Listen) {
+		c.fault(key, "is the address of our own "+machinePath+circles, "write the provider's token endpoint, or leave it out for the one that discovery names")
+	}
+}
+
+// machinePath is the route of the cache of machine tokens, below the path of public_url.
+const machinePath = "/oauth2/token"
 
 func (c *checker) machineClient(at string, client MachineClient, known bool) {
 	switch {

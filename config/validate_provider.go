@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -42,6 +43,11 @@ func (c *checker) provider() {
 	for _, name := range slices.Sorted(maps.Keys(p.AuthorizeParams)) {
 		if slices.Contains(ours(), name) {
 			c.fault("provider.authorize_params", name+" is not yours to set", "remove it")
+		}
+	}
+	if age, set := p.AuthorizeParams["max_age"]; set {
+		if _, err := strconv.ParseUint(age, 10, 32); err != nil {
+			c.fault("provider.authorize_params", "max_age is not a number of seconds from 0 to 4294967295", "write max_age in whole seconds, such as max_age=3600")
 		}
 	}
 	c.oneOf("provider.logout", p.Logout, "auto", "cognito", "oidc", "none")

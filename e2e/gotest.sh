@@ -29,7 +29,8 @@ run() {
 # Most tests wait for servers and for time to pass, so more of them run at once than there are processors. go vet is "make lint"'s.
 run all "$*" -race -parallel "$((3 * $(getconf _NPROCESSORS_ONLN)))" -skip "$fleet"
 
-mapfile -t with_fleet < <(go list -f '{{$p := .}}{{range .TestGoFiles}}{{$p.Dir}}/{{.}}{{"\n"}}{{end}}' "$@" | xargs -r grep -l "^func ${fleet#^}" | xargs -rn 1 dirname | sort -u)
+tests=$(go list -f '{{$p := .}}{{range .TestGoFiles}}{{$p.Dir}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$p.Dir}}/{{.}}{{"\n"}}{{end}}' "$@")
+mapfile -t with_fleet < <(xargs -r grep -l "^func ${fleet#^}" <<<"$tests" | xargs -rn 1 dirname | sort -u)
 if ((${#with_fleet[@]} > 0)); then
   echo "-- processes against the clock"
   run fleet "${with_fleet[*]}" -run "$fleet"

@@ -49,13 +49,10 @@ func (h *Handlers) visitor(x *Exchange) (v upstream.Visitor, release func(), err
 		x.Denied = "cross_site"
 		return v, release, nil
 	}
-	s, err := h.sessionForApp(x)
+	part := isPart(x.Request().Header) && reads(x.Request().Method)
+	s, err := h.fresh(x, session.Need{Brief: part})
 	switch status, _, _ := answerTo(err); {
 	case err == nil:
-		if s.Left(h.c.Now()) == 0 {
-			// Only a part of a page comes here so. Nobody has asked the provider whether the session still stands.
-			return v, release, nil
-		}
 		standing, release := h.standing(s)
 		if lasts(x.Request()) {
 			// It may have ended while nobody watched it yet.
@@ -70,7 +67,10 @@ func (h *Handlers) visitor(x *Exchange) (v upstream.Visitor, release func(), err
 			Standing: standing, Left: h.c.Sessions.Limit(s).Sub(h.c.Now()),
 		}
 		return v, release, nil
-	case status == http.StatusUnauthorized, errors.Is(err, session.ErrUnavailable) && isPart(x.Request()):
+	case status == http.StatusUnauthorized:
+		return v, release, nil
+	case errors.Is(err, session.ErrUnavailable) && part:
+		// Most are the same for everybody, and a page that lacks its style cannot say what is wrong.
 		return v, release, nil
 	case errors.Is(err, errUnjudged) && isVisit(x.Request()):
 		// Anybody's cookies do that. Who is somebody is taken over by a later request, and sees the site until then.
@@ -112,15 +112,6 @@ func lasts(r *http.Request) bool {
 	return r.Header.Get("Upgrade") != "" || strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
-// sessionForApp refreshes for pages and data, and not for the parts of a page: a page has dozens, and while the provider is
-// down each would wait for it.
-func (h *Handlers) sessionForApp(x *Exchange) (*session.Session, error) {
-	if isPart(x.Request()) {
-		return h.load(x)
-	}
-	return h.fresh(x, session.Need{})
-}
-
 // mayBring says whether a request acts for the person. Another site's page may lead here by a link, as to any application; what else it
 // asks for, a socket included, goes on as from nobody: the application need not know how to tell.
 func (h *Handlers) mayBring(r *http.Request) bool {
@@ -128,25 +119,25 @@ func (h *Handlers) mayBring(r *http.Request) bool {
 		return true
 	}
 	mode := r.Header.Get("Sec-Fetch-Mode")
-	return mode == "navigate" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && len(r.Header["Origin"]) == 0
+	return mode == "navigate" && reads(r.Method) && len(r.Header["Origin"]) == 0
 }
 
 // isVisit says that a person goes to a page. A script would take the answer to nobody for one to its person.
 func isVisit(r *http.Request) bool {
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && !isScript(r.Header) && acceptsHTML(r)
+	return reads(r.Method) && !isScript(r.Header) && acceptsHTML(r)
 }
 
-// isPart says that a page's style, script, picture or sound is asked for.
-func isPart(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	switch r.Header.Get("Sec-Fetch-Dest") {
+// isPart says that a page's style, script, picture or sound is asked for. A page has dozens, and browsers ask for a few at a time: while
+// the provider is down they would wait for it one after the other, so each waits briefly.
+func isPart(header http.Header) bool {
+	switch one(header, "Sec-Fetch-Dest") {
 	case "style", "script", "image", "font", "manifest", "audio", "video", "track", "worker", "serviceworker", "sharedworker":
 		return true
 	}
 	return false
 }
+
+func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // appWriter is echo's response for answers that are not ours. echo takes an informational answer for the answer itself, and does
 // not see that a connection is a socket now.

@@ -12,7 +12,7 @@ import (
 	"vestibule/idp/devidp"
 )
 
-// sockets is an application that only has sockets. It tells the header of each handshake.
+// sockets is an application that only has sockets, which send back what they hear. It tells the header of each handshake.
 func sockets(heard chan<- http.Header) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		heard <- r.Header
@@ -21,12 +21,25 @@ func sockets(heard chan<- http.Header) http.Handler {
 			return
 		}
 		defer func() { _ = c.CloseNow() }()
-		_, _, _ = c.Read(r.Context())
+		for err == nil {
+			var kind websocket.MessageType
+			var said []byte
+			if kind, said, err = c.Read(r.Context()); err == nil {
+				err = c.Write(r.Context(), kind, said)
+			}
+		}
 	})
 }
 
-// socket opens one as the browser, and gives why it will have ended.
-func (b *browser) socket() (handshake *http.Response, ended <-chan error) {
+// socket is a browser's.
+type socket struct {
+	conn  *websocket.Conn
+	heard <-chan string
+	ended <-chan error // why it has ended
+}
+
+// socket opens one as the browser.
+func (b *browser) socket() (handshake *http.Response, opened *socket) {
 	b.t.Helper()
 	_, cookies, _ := strings.Cut(b.cookies(), ": ")
 	c, res, err := websocket.Dial(b.t.Context(), "ws"+strings.TrimPrefix(b.s.url, "http")+"/socket", &websocket.DialOptions{
@@ -34,12 +47,34 @@ func (b *browser) socket() (handshake *http.Response, ended <-chan error) {
 	})
 	must(b.t, err)
 	b.t.Cleanup(func() { _ = c.CloseNow() })
-	end := make(chan error, 1)
+	heard, end := make(chan string, 10), make(chan error, 1)
 	go func() {
-		_, _, err := c.Read(context.Background())
-		end <- err
+		for {
+			_, said, err := c.Read(context.Background())
+			if err != nil {
+				end <- err
+				return
+			}
+			heard <- string(said)
+		}
 	}()
-	return res, end
+	return res, &socket{conn: c, heard: heard, ended: end}
+}
+
+// stillOpen fails unless the socket still reaches the application, and the application it.
+func (s *socket) stillOpen(t *testing.T) {
+	t.Helper()
+	if err := s.conn.Write(t.Context(), websocket.MessageText, []byte("still there?")); err != nil {
+		t.Errorf("the socket ended: %v", err)
+		return
+	}
+	select {
+	case <-s.heard:
+	case err := <-s.ended:
+		t.Errorf("the socket ended: %v", err)
+	case <-time.After(10 * time.Second):
+		t.Error("the socket says nothing")
+	}
 }
 
 func TestSocketsOfTheApplicationEndWithTheProcess(t *testing.T) {
@@ -49,7 +84,7 @@ func TestSocketsOfTheApplicationEndWithTheProcess(t *testing.T) {
 	b := s.browser(t)
 	b.signIn()
 	s.clock.advance(2 * time.Hour)
-	res, ended := b.socket()
+	res, opened := b.socket()
 	if h := <-heard; h.Get("Authorization") == "" || h.Get("Cookie") != "" {
 		t.Errorf("the application heard %q", h)
 	}
@@ -57,7 +92,7 @@ func TestSocketsOfTheApplicationEndWithTheProcess(t *testing.T) {
 		t.Error("the handshake lost the newer session")
 	}
 	s.stop()
-	if err := <-ended; websocket.CloseStatus(err) != websocket.StatusGoingAway {
+	if err := <-opened.ended; websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("got %v, want 1001", err)
 	}
 	until(t, "the record tells 101", func() bool { return strings.Contains(s.logs.String(), "status=101") })
@@ -80,17 +115,13 @@ func TestSocketsOfTheApplicationEndWithTheirSession(t *testing.T) {
 			b, other := s.browser(t), s.browser(t)
 			b.signIn()
 			other.signIn()
-			_, ended := b.socket()
+			_, opened := b.socket()
 			_, stays := other.socket()
 			end(s, b)
-			if err := <-ended; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+			if err := <-opened.ended; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
 				t.Errorf("got %v, want 1008", err)
 			}
-			select {
-			case err := <-stays:
-				t.Errorf("another session's socket ended too: %v", err)
-			default:
-			}
+			stays.stillOpen(t)
 		})
 	}
 }
@@ -104,22 +135,13 @@ func TestSocketsOfTheApplicationAskAfterTheirSession(t *testing.T) {
 	b, second := s.browser(t), s.browser(t)
 	b.signIn()
 	second.signIn()
-	_, ended := b.at(other).socket()
+	_, opened := b.at(other).socket()
 	_, stays := second.at(other).socket()
 	b.post("/api/auth/sign-out", nil)
-	if err := <-ended; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+	if err := <-opened.ended; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
 		t.Errorf("got %v, want 1008", err)
 	}
-	stillOpen(t, stays)
-}
-
-func stillOpen(t *testing.T, socket <-chan error) {
-	t.Helper()
-	select {
-	case err := <-socket:
-		t.Errorf("the socket ended: %v", err)
-	default:
-	}
+	stays.stillOpen(t)
 }
 
 // What is no certain ending leaves a socket open: nobody can say, or only the form of the session that it began with is over.
@@ -131,12 +153,12 @@ func TestSocketsOfTheApplicationOutlastWhatIsNoEnding(t *testing.T) {
 	})
 	b := s.browser(t)
 	b.signIn()
-	_, ended := b.socket()
+	_, opened := b.socket()
 	looks := func(when string) {
 		t.Helper()
 		before := store.reads.Load()
 		until(t, when+", it looks again and again", func() bool { return store.reads.Load() > before+5 })
-		stillOpen(t, ended)
+		opened.stillOpen(t)
 	}
 	looks("while the session stands")
 	store.down.Store(true)
@@ -187,8 +209,8 @@ func TestSocketsOfTheApplicationEndWithTheLifeOfTheirSession(t *testing.T) {
 	b := s.browser(t)
 	b.signIn()
 	s.clock.advance(1900 * time.Millisecond) // the rest passes by the real clock, which sockets go by
-	_, ended := b.socket()
-	if err := <-ended; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+	_, opened := b.socket()
+	if err := <-opened.ended; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
 		t.Errorf("got %v, want 1008", err)
 	}
 }

@@ -35,22 +35,23 @@ func (h *Handlers) SignInCallback(x *Exchange) error {
 	if err != nil {
 		return h.fail(x, err, h.AuthPath("sign-in"))
 	}
-	retry := h.withReturnTo(h.AuthPath("sign-in"), pending.ReturnTo)
+	// What failed is said in the language that was chosen for this sign-in: the provider's redirect carries none.
+	fail := func(err error) error { return h.failIn(x, err, h.again(pending.Errand), pending.Lang) }
 	// The issuer is checked on error answers too (RFC 9207, section 2.4).
 	if err := h.c.Provider.CheckIssuer(cb.iss, cb.issPresent); err != nil {
-		return h.fail(x, err, retry)
+		return fail(err)
 	}
 	if cb.failure != "" {
 		x.Reason = knownFailure(cb.failure)
-		return h.fail(x, failureOf(cb.failure), retry)
+		return fail(failureOf(cb.failure))
 	}
 	// The code is good once: a browser that hangs up now must not lose the answer on the way to the cookie.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTimeout)
 	defer cancel()
 	tokens, err := h.c.Provider.Exchange(ctx, idp.Callback{Code: cb.code, Issuer: cb.iss, IssuerPresent: cb.issPresent},
-		idp.Pending{Verifier: pending.Verifier, Nonce: pending.Nonce})
+		idp.Pending{Verifier: pending.Verifier, Nonce: pending.Nonce, Begun: pending.Begun})
 	if err != nil {
-		return h.fail(x, err, retry)
+		return fail(err)
 	}
 	granted := toSession(tokens, h.c.KeepIDToken)
 	granted.Nonce = pending.Nonce
@@ -60,17 +61,17 @@ func (h *Handlers) SignInCallback(x *Exchange) error {
 			"largest", session.Weigh(&session.Session{Tokens: granted}, nil, 0).Largest)
 	}
 	if err != nil {
-		return h.fail(x, err, retry)
+		return fail(err)
 	}
 	h.warnOfBudget(x, s, cookies)
 	x.setCookies(cookies)
-	h.forgetReturnTo(x)
+	h.forgetTheEnd(x)
 	_, _ = h.endForeign(x, false) // only everywhere can be incomplete
 	x.Session = "live"
 	target := h.returnTo(pending.ReturnTo) // judged again: what is allowed may have changed since
 	if h.c.SameSiteStrict {
 		// A redirect would still count as the provider's navigation, and arrive without the Strict cookie.
-		return h.page(x, http.StatusOK, views.PagePolicy{}, h.c.Views.MovingOn(h.language(x), views.MovingOn{Target: target}))
+		return h.page(x, http.StatusOK, views.PagePolicy{}, h.c.Views.MovingOn(h.languageOr(x, pending.Lang), views.MovingOn{Target: target}))
 	}
 	return x.redirect(http.StatusSeeOther, target)
 }

@@ -267,3 +267,15 @@ func FuzzCallback(f *testing.F) {
 		}
 	})
 }
+
+// The provider judges max_age when the browser arrives there. Who then takes a while, at a page of the provider's for instance, has kept it.
+func TestMaxAgeCountsFromWhereTheSignInBegan(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *options) { o.idp.AuthorizeParams = map[string]string{"max_age": "0"} })
+	b := s.browser(t)
+	callback := b.atProvider(b.begin("/api/auth/sign-in"))
+	s.clock.advance(4 * time.Minute)
+	if a := b.get(callback); a.status != http.StatusSeeOther {
+		t.Errorf("got %d, want 303: it was asked for and kept four minutes ago", a.status)
+	}
+}

@@ -99,6 +99,11 @@ func (h *Handlers) Fail(x *Exchange, err error) error { return h.fail(x, err, ""
 
 // fail is Fail with a place where a page offers to try again.
 func (h *Handlers) fail(x *Exchange, err error, retryURL string) error {
+	return h.failIn(x, err, retryURL, "")
+}
+
+// failIn is fail with the language that was chosen before this request; "": none was.
+func (h *Handlers) failIn(x *Exchange, err error, retryURL, lang string) error {
 	x.Err = err
 	if x.Response().Committed {
 		return nil
@@ -115,7 +120,7 @@ func (h *Handlers) fail(x *Exchange, err error, retryURL string) error {
 		return h.failOAuth(x, status, code)
 	case x.Form == FormPage, x.Form == FormAny && acceptsHTML(x.Request()):
 		p := views.Error{Kind: kind, RetryURL: retryURL, HomeURL: h.Path("/"), RequestID: x.ID()}
-		return h.page(x, status, views.PagePolicy{}, h.c.Views.Error(h.language(x), p))
+		return h.page(x, status, views.PagePolicy{}, h.c.Views.Error(h.languageOr(x, lang), p))
 	}
 	return x.json(status, jsonError(status))
 }

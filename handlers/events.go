@@ -112,12 +112,13 @@ func (h *Handlers) nextLook() time.Time { return h.c.Now().Add(h.untilLook()) }
 func (h *Handlers) untilLook() time.Duration { return h.c.Look/2 + rand.N(h.c.Look) }
 
 // ended asks, because word of an ending can get lost; nil means that the session stands, also while nobody can say. The form of the
-// session that is asked about may have fallen behind the one that the browser holds: certain means that not only that form is over.
+// session that is asked about may have fallen behind the one that the browser holds: certain means that not only that form is over. Where
+// idleness is an answer at all, in server mode, it is that of the one form there is.
 func (h *Handlers) ended(ctx context.Context, s *session.Session) (ended *session.Ended, certain bool) {
 	if !errors.As(h.c.Sessions.Alive(ctx, s), &ended) {
 		return nil, false
 	}
-	return ended, ended.Reason != session.ReasonIdle && ended.Reason != session.ReasonRefused
+	return ended, ended.Reason != session.ReasonRefused
 }
 
 // isOver asks. Where only the form that the stream began with is known to be over, the stream just ends, and the browser comes back with

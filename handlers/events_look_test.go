@@ -21,7 +21,7 @@ func TestAnEndThatNobodyToldIsNoticedWithinAQuarterOfAnHour(t *testing.T) {
 	b := s.browser(t)
 	b.signIn()
 	e := b.at(other).listen(b.cookies())
-	e.beats(3)
+	e.beats(t, 3)
 	b.post("/api/auth/sign-out", nil)
 	s.clock.advance(15 * time.Minute)
 	e.wantsEnd(t, "signed_out")
@@ -66,16 +66,16 @@ func TestSignsOfLifeAskTheStoreNothing(t *testing.T) {
 			b := s.browser(t)
 			b.signIn()
 			e := b.listen()
-			e.beats(3) // from the first sign of life on, it is settled when it looks
+			e.beats(t, 3) // from the first sign of life on, it is settled when it looks
 			begun := store.reads.Load()
 			s.clock.advance(4 * time.Minute)
-			e.beats(20)
+			e.beats(t, 20)
 			if got := store.reads.Load() - begun; got != 0 {
 				t.Errorf("20 signs of life in 4 minutes: got %d questions, want none", got)
 			}
 			s.clock.advance(11 * time.Minute)
 			until(t, "it looks", func() bool { return store.reads.Load() > begun })
-			e.beats(20)
+			e.beats(t, 20)
 			if got := store.reads.Load() - begun; got > 2 { // a look may be two questions
 				t.Errorf("after 15 minutes: got %d questions, want those of one look", got)
 			}
@@ -94,7 +94,7 @@ func TestEachStreamAsksAtAMomentOfItsOwn(t *testing.T) {
 	var all []*events
 	for range streams {
 		e := b.listen()
-		e.beats(3)
+		e.beats(t, 3)
 		all = append(all, e)
 	}
 	moments := 0
@@ -102,7 +102,7 @@ func TestEachStreamAsksAtAMomentOfItsOwn(t *testing.T) {
 		before := store.reads.Load()
 		s.clock.advance(15 * time.Minute / steps)
 		for _, e := range all {
-			e.beats(3)
+			e.beats(t, 3)
 		}
 		if store.reads.Load() > before {
 			moments++
@@ -134,11 +134,12 @@ func TestATimeThatIsOverEndsTheStreamEvenWhileTheStoreSaysNothing(t *testing.T) 
 	b := s.browser(t)
 	b.signIn()
 	e := b.listen()
-	<-e.lines
+	e.beats(t, 3)
+	begun := store.reads.Load()
 	store.down.Store(true)
 	s.clock.advance(time.Hour)
-	<-e.lines // an outage ends nothing
-	<-e.lines
+	until(t, "it looks", func() bool { return store.reads.Load() > begun })
+	e.beats(t, 3) // an outage ends nothing
 	s.clock.advance(720 * time.Hour)
 	e.wants(t, "")
 }
@@ -156,4 +157,42 @@ func TestAStreamThatKnowsOnlyAnIdleFormEndsAndSaysNothing(t *testing.T) {
 	s.clock.advance(40 * time.Minute)
 	e.wants(t, "")
 	b.listen().hangUp()
+}
+
+// readOnly answers, and takes nothing while it is full.
+type readOnly struct {
+	*asked
+	full atomic.Bool
+}
+
+func (r *readOnly) Put(ctx context.Context, w kv.Write) (kv.Version, error) {
+	if r.full.Load() {
+		return 0, kv.ErrFull
+	}
+	return r.asked.Put(ctx, w)
+}
+
+// In server mode there is one form of a session, so a stream that finds it idle knows that it is over.
+func TestTheEndByIdlenessIsToldInServerMode(t *testing.T) {
+	t.Parallel()
+	store := &readOnly{asked: newAsked()}
+	s := newServer(t, func(o *options) {
+		quick(o)
+		o.session.Store, o.session.Mode, o.session.IdleTimeout = store, session.ModeServer, time.Hour
+	})
+	b := s.browser(t)
+	b.signIn()
+	e := b.listen()
+	<-e.lines
+	store.full.Store(true)
+	s.clock.advance(time.Hour)
+	e.wants(t, "") // nobody could have written that it is in use
+	e = b.listen()
+	<-e.lines
+	store.full.Store(false)
+	s.clock.advance(time.Hour)
+	e.wantsEnd(t, "expired")
+	if a := b.get(eventsPath); a.status != http.StatusUnauthorized {
+		t.Errorf("afterwards: got %d, want 401", a.status)
+	}
 }

@@ -87,12 +87,15 @@ func (e *events) wantsEnd(t testing.TB, reason string) {
 }
 
 // beats waits for so many signs of life, beside those that have come already.
-func (e *events) beats(n int) {
+func (e *events) beats(t testing.TB, n int) {
+	t.Helper()
 	for len(e.lines) > 0 {
 		<-e.lines
 	}
 	for range n {
-		<-e.lines
+		if _, open := <-e.lines; !open {
+			t.Fatal("the stream ended")
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -153,8 +154,11 @@ func (h *Handlers) page(x *Exchange, status int, p views.PagePolicy, page templ.
 	return page.Render(x.Request().Context(), x.Response())
 }
 
-func (h *Handlers) language(x *Exchange) views.Language {
-	return h.c.Views.Language(x.QueryParam("lang"), x.Request().Header.Get("Accept-Language"))
+func (h *Handlers) language(x *Exchange) views.Language { return h.languageOr(x, "") }
+
+// languageOr is what a page is written in: the language that was chosen before this request, if one was, else that of the request.
+func (h *Handlers) languageOr(x *Exchange, chosen string) views.Language {
+	return h.c.Views.Language(cmp.Or(chosen, x.QueryParam("lang")), x.Request().Header.Get("Accept-Language"))
 }
 
 func (h *Handlers) log(x *Exchange) *slog.Logger { return h.c.Logger.With("id", x.ID()) }

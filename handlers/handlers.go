@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/url"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -147,5 +146,5 @@ func (h *Handlers) withReturnTo(path, returnTo string) string {
 	if returnTo == "" || returnTo == h.Path("/") {
 		return path
 	}
-	return path + "?returnTo=" + strings.ReplaceAll(url.QueryEscape(returnTo), "+", "%20")
+	return withParameter(path, "returnTo", returnTo)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,6 +53,7 @@ func (h *Handlers) machineToken(x *Exchange) error {
 	}
 	a, err := h.c.Machine.Token(r.Context(), (*out)[:0], machine.Request{
 		Authorization: firstLine(header["Authorization"]), Query: r.URL.RawQuery, Body: body, DPoP: firstLine(header["Dpop"]),
+		Fresh: wantsFresh(header),
 	})
 	if err != nil {
 		return err
@@ -103,6 +105,35 @@ func firstLine(lines []string) string {
 		return ""
 	}
 	return lines[0]
+}
+
+// wantsFresh says whether a request would rather not have what is cached (RFC 9111, sections 5.2.1.1, 5.2.1.4 and 5.4). Another max-age is
+// passed over: how old a token is says little about whether it is good.
+func wantsFresh(h http.Header) bool {
+	lines, ok := h["Cache-Control"]
+	if !ok {
+		lines, ok = h["Pragma"]
+		return ok && slices.ContainsFunc(lines, func(line string) bool { return hasDirective(line, isNoCache) })
+	}
+	return slices.ContainsFunc(lines, func(line string) bool {
+		return hasDirective(line, func(name, value string) bool {
+			age, err := strconv.ParseUint(value, 10, 64)
+			return isNoCache(name, value) || strings.EqualFold(name, "max-age") && err == nil && age == 0
+		})
+	})
+}
+
+func isNoCache(name, _ string) bool { return strings.EqualFold(name, "no-cache") }
+
+// hasDirective looks at each directive of a line. A value may stand in quotes (RFC 9111, section 5.2).
+func hasDirective(line string, is func(name, value string) bool) bool {
+	for directive := range strings.SplitSeq(line, ",") {
+		name, value, _ := strings.Cut(directive, "=")
+		if is(strings.TrimSpace(name), strings.Trim(value, " \t\"")) {
+			return true
+		}
+	}
+	return false
 }
 
 // readForm reads a bounded form into buf, which it gives back grown also with an error.
@@ -163,7 +194,7 @@ func (x *Exchange) machineAnswer(a machine.Answer) error {
 		h["Www-Authenticate"] = slices.Clip(a.WWWAuthenticate)
 	}
 	set("Dpop-Nonce", a.DPoPNonce)
-	if a.TTL > 0 {
+	if a.TTL > 0 && a.How != machine.HowMiss { // RFC 9111, section 5.1: an answer that was made for this very request has none
 		set("Age", strconv.FormatInt(int64(a.Age/time.Second), 10))
 	}
 	set("Cache-Status", cacheStatus(a))
@@ -198,12 +229,15 @@ func cacheStatus(a machine.Answer) string {
 }
 
 func statusWords(a machine.Answer) string {
+	asked := a.Origin != 0 || a.Collapsed
 	switch {
+	case a.Forced && asked:
+		return "vestibule; fwd=request"
 	case a.How == machine.HowMiss, a.How == machine.HowError, a.How == machine.HowCollapsed:
 		return "vestibule; fwd=miss"
 	case a.How == machine.HowPass:
 		return "vestibule; fwd=bypass"
-	case a.How == machine.HowStale && (a.Origin != 0 || a.Collapsed):
+	case a.How == machine.HowStale && asked:
 		return "vestibule; fwd=stale"
 	}
 	return "vestibule; hit"

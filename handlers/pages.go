@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"vestibule/session"
@@ -21,7 +22,7 @@ func (h *Handlers) Login(x *Exchange) error {
 	}
 	policy := views.PagePolicy{}
 	if name := h.signedInName(x); name != "" {
-		d.SignedInAs, d.ContinueURL, d.SignOutURL = name, returnTo, h.AuthPath("sign-out")
+		d.SignedInAs, d.ContinueURL, d.SignOutURL = name, returnTo, withLanguage(h.AuthPath("sign-out"), x.QueryParam("lang"), lang)
 		policy = h.signOutPolicy()
 	}
 	return h.page(x, http.StatusOK, policy, h.c.Views.Login(lang, d))
@@ -33,11 +34,27 @@ func withLanguage(address, chosen string, l views.Language) string {
 	if chosen == "" {
 		return address
 	}
+	return withParameter(address, "lang", l.Tag())
+}
+
+// withParameter adds a parameter to the query of an address; "" adds nothing.
+func withParameter(address, name, value string) string {
+	if value == "" {
+		return address
+	}
 	separator := "?"
 	if strings.Contains(address, "?") {
 		separator = "&"
 	}
-	return address + separator + "lang=" + l.Tag()
+	return address + separator + name + "=" + strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+}
+
+// chosenLanguage is the tag of the language of ours that a lang parameter names; "" where it names none, or there is none.
+func (h *Handlers) chosenLanguage(parameter string) string {
+	if l, ok := h.c.Views.Chosen(parameter); ok {
+		return l.Tag()
+	}
+	return ""
 }
 
 // NotFound is what every address gets that is not ours.

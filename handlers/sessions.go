@@ -68,7 +68,7 @@ func (h *Handlers) sessionsPage(x *Exchange, s *session.Session, all []session.L
 	d := views.Sessions{
 		SignedInAs: displayName(s), Done: views.Done(x.QueryParam("done")),
 		Action:     withLanguage(h.AuthPath(sessionsAt), x.QueryParam("lang"), lang),
-		SignOutURL: h.AuthPath("sign-out"), HomeURL: h.Path("/"),
+		SignOutURL: withLanguage(h.AuthPath("sign-out"), x.QueryParam("lang"), lang), HomeURL: h.Path("/"),
 		Languages: h.c.Views.LanguageLinks(lang, h.AuthPath(sessionsAt)),
 	}
 	for _, l := range all {
@@ -100,7 +100,7 @@ func (h *Handlers) endSessions(x *Exchange, s *session.Session) error {
 	x.Reason = string(session.ReasonElsewhere)
 	to := withLanguage(h.AuthPath(sessionsAt)+"?done="+string(done), x.QueryParam("lang"), h.language(x)) + "#done"
 	if len(others) < len(ids) {
-		x.Session, to = "ended", h.AuthPath("sign-out-callback")
+		x.Session, to = "ended", withLanguage(h.AuthPath("sign-out-callback"), x.QueryParam("lang"), h.language(x))
 		h.c.Sessions.End(ctx, s)
 		x.setCookies(h.c.Sessions.Clear(x.cookies()))
 	}

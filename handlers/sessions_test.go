@@ -199,13 +199,14 @@ func TestChosenSessionsEnd(t *testing.T) {
 			b := s.on(t, firefox)
 			stranger := s.browser(t)
 			stranger.signIn(s.provider.Users()[1])
-			all := b.sessions()
+			all, kept := b.sessions(), b.cookies()
 			if a := b.post(sessionsPath, tt.end(all[0].ID, all[2].ID, all[1].ID)); a.status != http.StatusNoContent || a.body != "" || a.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("got %d %q, want 204", a.status, a.body)
 			}
-			got := [3]bool{b.holdsSession() && b.signedIn(), one.signedIn(), two.signedIn()}
-			if got != tt.stand {
-				t.Errorf("got %v, want %v", got, tt.stand)
+			// The cookie of who asked is tried as a thief would who had kept it.
+			mine := s.stranger(t).get("/api/auth/session", kept).status == http.StatusOK
+			if got := [3]bool{mine, one.signedIn(), two.signedIn()}; got != tt.stand || b.holdsSession() != tt.stand[0] {
+				t.Errorf("got %v, cookie %t, want %v", got, b.holdsSession(), tt.stand)
 			}
 			replica := s.replica(t, nil)
 			if got := one.at(replica).signedIn(); got != tt.stand[1] {

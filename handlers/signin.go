@@ -22,25 +22,36 @@ func (h *Handlers) begin(x *Exchange, signUp bool) error {
 	if done, err := h.notANavigation(x); done {
 		return err
 	}
-	returnTo := h.returnTo(x.QueryParam("returnTo"))
-	pending, cookies, err := h.c.Sessions.Begin(x.cookies(), returnTo)
+	errand := session.Errand{
+		ReturnTo: h.returnTo(x.QueryParam("returnTo")), Lang: h.chosenLanguage(x.QueryParam("lang")), IdentityProvider: passed(x, "provider"),
+	}
+	if len(errand.IdentityProvider) > session.MaxChoice {
+		errand.IdentityProvider = "" // nor does the provider hear of it
+	}
+	pending, cookies, err := h.c.Sessions.Begin(x.cookies(), errand)
 	if err != nil {
 		return err
 	}
 	to, err := h.c.Provider.AuthURL(r.Context(), idp.AuthRequest{
 		State: pending.State, Nonce: pending.Nonce, Verifier: pending.Verifier, SignUp: signUp,
-		IdentityProvider: passed(x, "provider"), Lang: passed(x, "lang"),
+		IdentityProvider: errand.IdentityProvider, Lang: passed(x, "lang"),
 		LoginHint: passed(x, "login_hint"), Prompt: passed(x, "prompt"),
 	})
 	if err != nil {
-		return h.fail(x, err, h.withReturnTo(h.AuthPath("sign-in"), returnTo))
+		return h.fail(x, err, h.again(errand))
 	}
 	x.setCookies(cookies)
 	return x.redirect(http.StatusFound, to)
 }
 
-// notANavigation turns away what a person did not ask for: prefetching links and scripts' requests would pile up pending
-// sign-ins until the Cookie header is too large. A prefetch gets nothing, a script is told that nobody is signed in.
+// again is where a sign-in that failed is begun anew. login_hint is left out, for it is personal, and prompt, for it may be what failed.
+func (h *Handlers) again(e session.Errand) string {
+	to := withParameter(h.withReturnTo(h.AuthPath("sign-in"), e.ReturnTo), "provider", e.IdentityProvider)
+	return withParameter(to, "lang", e.Lang)
+}
+
+// notANavigation turns away what a person did not ask for: prefetching links, scripts' requests and frames would pile up pending
+// sign-ins until the Cookie header is too large. A prefetch gets nothing, the others are told that nobody is signed in.
 func (h *Handlers) notANavigation(x *Exchange) (done bool, err error) {
 	switch {
 	case isPrefetch(x.Request().Header):
@@ -48,6 +59,9 @@ func (h *Handlers) notANavigation(x *Exchange) (done bool, err error) {
 		return true, x.empty(http.StatusNoContent)
 	case isScript(x.Request().Header):
 		x.Reason = "script"
+		return true, x.json(http.StatusUnauthorized, unauthorized)
+	case isFramed(x.Request().Header):
+		x.Reason = "frame"
 		return true, x.json(http.StatusUnauthorized, unauthorized)
 	}
 	return false, nil
@@ -66,7 +80,17 @@ func isScript(h http.Header) bool {
 	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode != "navigate"
 	}
-	return h.Get("Rsc") != "" || strings.EqualFold(h.Get("X-Requested-With"), "XMLHttpRequest")
+	return h.Get("Rsc") != "" || strings.EqualFold(h.Get("X-Requested-With"), "XMLHttpRequest") || namesNoPage(h["Accept"])
+}
+
+// isFramed finds what a page embeds. Our pages cannot be shown there and providers refuse it, but each would push out a sign-in that a person
+// has begun. A navigation that went through a service worker says "empty".
+func isFramed(h http.Header) bool {
+	switch h.Get("Sec-Fetch-Dest") {
+	case "iframe", "frame", "embed", "object", "fencedframe":
+		return true
+	}
+	return false
 }
 
 // passed is a parameter for the provider: one, short, printable; "" otherwise.

@@ -124,10 +124,25 @@ func TestWhatNobodyNavigatedToBeginsNoSignIn(t *testing.T) {
 		{"Sec-Fetch-Mode: same-origin", 401},
 		{"RSC: 1", 401},
 		{"X-Requested-With: XMLHttpRequest", 401},
+		{"Accept: application/json", 401},
+		{"Accept: application/json, text/plain, */*", 401},
+		{"Accept: image/avif,image/webp,*/*;q=0.8", 401},
+		{"Sec-Fetch-Dest: iframe", 401},
+		{"Sec-Fetch-Dest: frame", 401},
+		{"Sec-Fetch-Dest: embed", 401},
+		{"Sec-Fetch-Dest: object", 401},
+		{"Sec-Fetch-Dest: document", 302},
+		{"Sec-Fetch-Dest: empty", 302}, // by way of a service worker
+		{"Accept: */*", 302},
+		{"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", 302},
 		{"Sec-Fetch-Mode: navigate", 302},
 	} {
 		for _, path := range []string{"/api/auth/sign-in", "/api/auth/sign-up"} {
-			a := s.stranger(t).get(path, row.header)
+			headers := []string{row.header}
+			if strings.HasPrefix(row.header, "Sec-Fetch-Dest: ") {
+				headers = append(headers, "Sec-Fetch-Mode: navigate")
+			}
+			a := s.stranger(t).get(path, headers...)
 			if a.status != row.status || a.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s with %s: got %d %q, want %d no-store", path, row.header, a.status, a.header.Get("Cache-Control"), row.status)
 			}

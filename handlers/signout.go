@@ -34,16 +34,16 @@ func (h *Handlers) SignOut(x *Exchange) error {
 		return h.confirmSignOut(x, asked) // what is not understood is not carried on, and the page says what it asks about
 	}
 	if err != nil {
-		return err
+		return h.failIn(x, err, "", asked.lang)
 	}
 	if asked.everywhere && r.Method != http.MethodPost {
 		return h.confirmSignOut(x, asked)
 	}
 	hint, err := h.endBrought(x, asked)
 	if err != nil {
-		return err
+		return h.failIn(x, err, "", asked.lang)
 	}
-	if err := h.noteReturnTo(x, asked.returnTo); err != nil {
+	if err := h.noteTheEnd(x, asked); err != nil {
 		return err
 	}
 	if to, ok := h.c.Provider.LogoutURL(idp.LogoutRequest{IDTokenHint: hint}); ok {
@@ -55,7 +55,8 @@ func (h *Handlers) SignOut(x *Exchange) error {
 // signingOut is what a sign-out asks for.
 type signingOut struct {
 	returnTo   string
-	everywhere bool // on all devices of the person
+	everywhere bool   // on all devices of the person
+	lang       string // tag of the language that was chosen; "": none was
 }
 
 // endBrought ends our session that the browser brought and the adapter's, and deletes the cookies of both. Whose sessions everywhere means
@@ -78,13 +79,18 @@ func (h *Handlers) endBrought(x *Exchange, asked signingOut) (idTokenHint string
 	return idTokenHint, errors.Join(err, foreignErr)
 }
 
-// noteReturnTo has the sign-out callback lead where this sign-out is to lead, and not where an earlier one was that never came so far.
-func (h *Handlers) noteReturnTo(x *Exchange, returnTo string) error {
+// noteTheEnd has the sign-out callback lead where this sign-out is to lead, or show its page in the language of this one, and not as an
+// earlier one was to end that never came so far. The provider's logout carries neither: it compares the address of the callback whole.
+func (h *Handlers) noteTheEnd(x *Exchange, asked signingOut) error {
+	returnTo := asked.returnTo
 	if returnTo == h.Path("/") {
-		h.forgetReturnTo(x)
+		returnTo = ""
+	}
+	if returnTo == "" && asked.lang == "" {
+		h.forgetTheEnd(x)
 		return nil
 	}
-	note, err := h.c.Sessions.Leave(returnTo)
+	note, err := h.c.Sessions.Leave(returnTo, asked.lang)
 	if err != nil {
 		return err
 	}
@@ -92,9 +98,9 @@ func (h *Handlers) noteReturnTo(x *Exchange, returnTo string) error {
 	return nil
 }
 
-// forgetReturnTo deletes what a sign-out noted. A sign-in does so, too: the sign-out before it was abandoned.
-func (h *Handlers) forgetReturnTo(x *Exchange) {
-	_, gone := h.c.Sessions.Left(x.cookies())
+// forgetTheEnd deletes what a sign-out noted. A sign-in does so, too: the sign-out before it was abandoned.
+func (h *Handlers) forgetTheEnd(x *Exchange) {
+	_, _, gone := h.c.Sessions.Left(x.cookies())
 	x.setCookies(gone)
 }
 
@@ -146,18 +152,19 @@ func (h *Handlers) ledFromElsewhere(r *http.Request) bool {
 	return !ok || !h.origins[origin]
 }
 
-// signOutAsked reads the query and the form. The query's returnTo comes first; everywhere may be said in either. With an error comes
+// signOutAsked reads the query and the form. The query's returnTo and lang come first; everywhere may be said in either. With an error comes
 // what was understood, which may be shown and must not be done.
 func (h *Handlers) signOutAsked(x *Exchange) (signingOut, error) {
-	raw, everywhere := x.QueryParam("returnTo"), slices.Clone(x.QueryParams()["everywhere"])
+	raw, lang, everywhere := x.QueryParam("returnTo"), x.QueryParam("lang"), slices.Clone(x.QueryParams()["everywhere"])
 	var unread error
 	if x.Request().Method == http.MethodPost {
 		var form url.Values
 		form, unread = x.form()
-		raw, everywhere = cmp.Or(raw, form.Get("returnTo")), append(everywhere, form["everywhere"]...)
+		raw, lang = cmp.Or(raw, form.Get("returnTo")), cmp.Or(lang, form.Get("lang"))
+		everywhere = append(everywhere, form["everywhere"]...)
 	}
 	all, err := saysYes(everywhere)
-	return signingOut{returnTo: h.returnTo(raw), everywhere: all}, cmp.Or(unread, err)
+	return signingOut{returnTo: h.returnTo(raw), everywhere: all, lang: h.chosenLanguage(lang)}, cmp.Or(unread, err)
 }
 
 // saysYes reads what forms and scripts send for a choice: "on" is a checkbox's own word, and some frameworks put a hidden "0" in front of
@@ -219,12 +226,12 @@ func formValues(r *http.Request) (url.Values, error) {
 
 func (h *Handlers) confirmSignOut(x *Exchange, asked signingOut) error {
 	d := views.ConfirmSignOut{
-		SignedInAs: h.signedInName(x), Action: h.AuthPath("sign-out"), CancelURL: h.Path("/"), Everywhere: asked.everywhere,
+		SignedInAs: h.signedInName(x), Action: withParameter(h.AuthPath("sign-out"), "lang", asked.lang), CancelURL: h.Path("/"), Everywhere: asked.everywhere,
 	}
 	if asked.returnTo != h.Path("/") {
 		d.ReturnTo = asked.returnTo
 	}
-	return h.page(x, http.StatusOK, h.signOutPolicy(), h.c.Views.ConfirmSignOut(h.language(x), d))
+	return h.page(x, http.StatusOK, h.signOutPolicy(), h.c.Views.ConfirmSignOut(h.languageOr(x, asked.lang), d))
 }
 
 // signOutPolicy lets a form of ours lead on to the provider's logout: Chromium holds redirects to form-action.
@@ -239,12 +246,12 @@ func (h *Handlers) signOutPolicy() views.PagePolicy {
 
 // SignOutCallback is where the provider's logout sends the browser (GET {auth}/sign-out-callback).
 func (h *Handlers) SignOutCallback(x *Exchange) error {
-	returnTo, gone := h.c.Sessions.Left(x.cookies())
+	returnTo, lang, gone := h.c.Sessions.Left(x.cookies())
 	x.setCookies(gone)
 	if returnTo != "" {
 		return x.redirect(http.StatusSeeOther, h.returnTo(returnTo)) // judged again: the list may have changed since
 	}
-	return h.page(x, http.StatusOK, views.PagePolicy{}, h.c.Views.SignedOut(h.language(x), views.SignedOut{
-		SignInURL: h.AuthPath("sign-in"), HomeURL: h.Path("/"),
+	return h.page(x, http.StatusOK, views.PagePolicy{}, h.c.Views.SignedOut(h.languageOr(x, lang), views.SignedOut{
+		SignInURL: withParameter(h.AuthPath("sign-in"), "lang", cmp.Or(lang, h.chosenLanguage(x.QueryParam("lang")))), HomeURL: h.Path("/"),
 	}))
 }

@@ -40,8 +40,8 @@ func TestSignOutEverywhereIsHeardInTheWordsOfForms(t *testing.T) {
 			other.alive("the person's other browser after "+words+" "+where, !everywhere)
 		}
 		a := s.stranger(t).get(signOutPath+"?"+url.Values{"everywhere": strings.Split(words, " ")}.Encode(), "Sec-Fetch-Site: same-origin")
-		if asks := a.status == http.StatusOK && strings.Contains(a.body, "Sign out on all devices?"); asks != everywhere {
-			t.Errorf("%q in a link: got %d, want the page that asks: %t", words, a.status, everywhere)
+		if asks := a.status == http.StatusOK && strings.Contains(a.body, "Sign out on all devices?"); asks != everywhere || !asks && a.status != http.StatusSeeOther {
+			t.Errorf("%q in a link: got %d, want the page that asks: %t, else 303", words, a.status, everywhere)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (h *Handlers) VerifyBelow(x *Exchange) error { return h.verify(x, nil) }
 // verify answers a proxy, whose wishes are in query.
 func (h *Handlers) verify(x *Exchange, query url.Values) error {
 	x.fewCookies = query.Get("cookies") != "all"
-	s, err := h.fresh(x, session.Need{})
+	s, err := h.fresh(x, session.Need{Brief: isPart(x.Request().Header) && reads(askedMethod(x))})
 	if err != nil {
 		if status, _, _ := answerTo(err); status == http.StatusUnauthorized && asksForRedirect(x, query) {
 			x.Err = err
@@ -54,8 +54,13 @@ func asksForRedirect(x *Exchange, query url.Values) bool {
 		return false
 	}
 	header := x.Request().Header
-	method := cmp.Or(one(header, "X-Forwarded-Method"), one(header, "X-Original-Method"), x.Request().Method)
-	return (method == http.MethodGet || method == http.MethodHead) && !isScript(header) && !isPrefetch(header)
+	return reads(askedMethod(x)) && !isScript(header) && !isPrefetch(header)
+}
+
+// askedMethod is the method of the request that the proxy asks about.
+func askedMethod(x *Exchange) string {
+	header := x.Request().Header
+	return cmp.Or(one(header, "X-Forwarded-Method"), one(header, "X-Original-Method"), x.Request().Method)
 }
 
 // loginFor is the sign-in page for the address that the proxy asks about. That is in whatever headers came, so it is

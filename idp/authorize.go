@@ -5,7 +5,9 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 )
@@ -110,6 +112,12 @@ func prompt(s string) string {
 		}
 	}
 	return strings.Join(values, " ")
+}
+
+// maxAge reads the parameter max_age (OpenID Connect Core 1.0 section 3.1.2.1): whole seconds, 136 years at most.
+func maxAge(raw string) (time.Duration, bool) {
+	seconds, err := strconv.ParseUint(raw, 10, 32)
+	return time.Duration(seconds) * time.Second, err == nil
 }
 
 // reserved says why a parameter is not the operator's to set, "" when it is.

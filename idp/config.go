@@ -111,5 +111,10 @@ func (c Config) validateAuthorize() error {
 			return fmt.Errorf("%q may not be in AuthorizeParams: %s", name, reason)
 		}
 	}
+	if raw, asked := c.AuthorizeParams["max_age"]; asked {
+		if _, ok := maxAge(raw); !ok {
+			return errors.New("max_age in AuthorizeParams is not a number of seconds from 0 to 4294967295")
+		}
+	}
 	return nil
 }

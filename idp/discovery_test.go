@@ -228,3 +228,33 @@ func TestOneExplicitEndpointOverridesTheDiscoveredOne(t *testing.T) {
 		t.Errorf("got %v, %d and %d requests", err, f.count("/other/token"), f.count("/token"))
 	}
 }
+
+// serve starts all the same, and its sign-out would leave people signed in at the provider without a word.
+func TestEveryDocumentWithoutTheLogoutThatIsDemandedIsWarnedOf(t *testing.T) {
+	const warning, reached = "logout is oidc but the provider has no end_session_endpoint", `"msg":"provider reached"`
+	for _, c := range []struct {
+		logout string
+		lacks  bool
+		warns  bool
+	}{{"oidc", true, true}, {"oidc", false, false}, {"auto", true, false}, {"none", true, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake()
+			if c.lacks {
+				delete(f.doc, "end_session_endpoint")
+			}
+			p, log := logged(t, f, func(cfg *idp.Config) { cfg.Logout = c.logout })
+			ctx, cancel := context.WithCancel(t.Context())
+			go p.Run(ctx)
+			pass(5 * time.Hour)
+			cancel()
+			synctest.Wait()
+			got, times := strings.Count(log.String(), warning), strings.Count(log.String(), reached)
+			if times < 4 || c.warns && got != times || !c.warns && got != 0 {
+				t.Errorf("%+v: reached %d times, warned %d times", c, times, got)
+			}
+			if c.warns && (!strings.Contains(log.String(), `"level":"WARN"`) || !strings.Contains(log.String(), "provider.end_session_endpoint")) {
+				t.Errorf("log %s, want a warning with the cure", log)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package idp
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -128,7 +129,15 @@ func FuzzLogoutToken(f *testing.F) {
 	for _, seed := range []string{"", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJSUzI1NiIsInR5cCI6ImxvZ291dCtqd3QifQ.e30.AA", "{}"} {
 		f.Add(seed)
 	}
-	p, err := New(Config{Issuer: issuer, ClientID: "c", RedirectURL: issuer, LogoutRedirectURL: issuer})
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	const claims = `{"iss":"https://id.example.com","aud":"c","iat":1767225600,"exp":1767225720,"jti":"j","sub":"s","events":{"http://schemas.openid.net/event/backchannel-logout":{}}}`
+	text := base64.RawURLEncoding.EncodeToString
+	for _, alg := range []string{"RS256", "HS256", "none"} { // nothing but the algorithm stands against the last two
+		f.Add(text([]byte(`{"alg":"`+alg+`"}`)) + "." + text([]byte(claims)) + ".AA")
+	}
+	long := strings.TrimSuffix(claims, "}") + `,"x":"` + strings.Repeat("x", MaxLogoutToken) + `"}`
+	f.Add(text([]byte(`{"alg":"RS256"}`)) + "." + text([]byte(long)) + ".AA")
+	p, err := New(Config{Issuer: issuer, ClientID: "c", RedirectURL: issuer, LogoutRedirectURL: issuer, Now: func() time.Time { return now }})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -61,7 +61,8 @@ type Config struct {
 	// Scopes to ask for; nil means openid, email, profile. Must contain openid.
 	Scopes []string
 	// AuthorizeParams are further parameters of the authorization request. Those that carry the protocol
-	// (state, nonce, redirect_uri, …) are refused. resource and audience are sent on refresh too.
+	// (state, nonce, redirect_uri, …) are refused. resource and audience are sent on refresh too. With max_age, whole
+	// seconds, a sign-in is refused unless the ID token's auth_time says that it was kept.
 	AuthorizeParams map[string]string
 	// Logout is auto, cognito, oidc or none; empty means auto.
 	Logout string

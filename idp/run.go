@@ -25,6 +25,7 @@ func (p *Provider) Run(ctx context.Context) {
 			}
 		} else {
 			p.cfg.Logger.Info("provider reached", "issuer", p.cfg.Issuer, "kind", p.meta.Load().quirks.name, "failures", failures)
+			p.warnOfLogout()
 			failures = 0
 		}
 		p.tries.announce(p.cfg.Now().Add(wait))
@@ -67,12 +68,26 @@ func (p *Provider) Check(ctx context.Context) error {
 		return err
 	}
 	p.warn(m)
-	if p.cfg.Logout == logoutOIDC && m.logout.form == logoutNone {
-		return &Error{Kind: ErrMisconfigured, Operation: OperationDiscovery,
-			detail: "logout is oidc but the provider has no end_session_endpoint"}
+	if p.lacksLogout(m) {
+		return &Error{Kind: ErrMisconfigured, Operation: OperationDiscovery, detail: noLogout}
 	}
 	_, err = p.fetchKeysFrom(ctx, m.JWKS)
 	return err
+}
+
+const noLogout = "logout is oidc but the provider has no end_session_endpoint"
+
+// lacksLogout reports whether people are to be signed out at the provider and cannot be.
+func (p *Provider) lacksLogout(m *metadata) bool {
+	return p.cfg.Logout == logoutOIDC && m.logout.form == logoutNone
+}
+
+// warnOfLogout says what Check calls a fault: sign-out goes on without the provider, and nobody would notice.
+func (p *Provider) warnOfLogout() {
+	if p.lacksLogout(p.meta.Load()) {
+		p.cfg.Logger.Warn(noLogout+": people who sign out stay signed in there",
+			"hint", "see provider.logout and provider.end_session_endpoint in docs/configuration.md")
+	}
 }
 
 // warn compares what the provider lists with what we do. Lists are often incomplete, so nothing is refused for them; and that

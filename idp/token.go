@@ -28,6 +28,8 @@ type Callback struct {
 type Pending struct {
 	// Verifier is the PKCE code verifier (RFC 7636), Nonce the one of the authorization request. Both required.
 	Verifier, Nonce string
+	// Begun is when the browser was sent away: what max_age in Config.AuthorizeParams counts back from. Zero means now.
+	Begun time.Time
 }
 
 // RefreshRequest asks for new tokens.
@@ -82,7 +84,7 @@ func (RefreshRequest) GoString() string { return redacted }
 func (RefreshRequest) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // Exchange redeems the code of a callback. The callback's issuer is checked first, the ID token is demanded and
-// verified in full. A code is sent once: when the answer is lost the sign-in has to start anew.
+// verified in full, and where max_age was asked for, so is auth_time in it. A code is sent once: when the answer is lost the sign-in has to start anew.
 //
 // The exchange is made here and not by x/oauth2, which reads text/plain as a form, cuts long answers in silence,
 // and puts bodies in its errors.
@@ -110,7 +112,7 @@ func (p *Provider) Exchange(ctx context.Context, cb Callback, pending Pending) (
 			"redirect_uri":  {p.cfg.RedirectURL},
 			"code_verifier": {pending.Verifier},
 		},
-		want: expectation{nonce: pending.Nonce},
+		want: expectation{nonce: pending.Nonce, authenticated: p.authenticatedSince(pending.Begun)},
 	})
 }
 

@@ -26,8 +26,9 @@ const (
 // expectation is what an ID token has to agree with: our nonce after a sign-in, the session's subject after a
 // refresh.
 type expectation struct {
-	nonce   string
-	refresh *RefreshRequest // nil after a sign-in
+	nonce         string
+	authenticated time.Time       // auth_time must be there and not be before; zero: no max_age was asked for, or a refresh
+	refresh       *RefreshRequest // nil after a sign-in
 }
 
 // identity is what a verified ID token says.
@@ -130,7 +131,38 @@ func (p *Provider) checkClaims(token *oidc.IDToken, c claims, g grant) error {
 	case g.metadata.quirks.tokenUse != "" && c.text("token_use") != g.metadata.quirks.tokenUse:
 		return errors.New("token_use does not say it is an ID token")
 	}
+	return p.checkAuthTime(c, g.want.authenticated)
+}
+
+// checkAuthTime is OpenID Connect Core 1.0 section 3.1.3.7 item 13. The authorization request went through the browser,
+// where max_age can be cut out: that it was asked for proves nothing.
+func (p *Provider) checkAuthTime(c claims, since time.Time) error {
+	if since.IsZero() {
+		return nil
+	}
+	at, ok := c.moment("auth_time")
+	switch {
+	case !ok:
+		return errors.New("it has no auth_time, and max_age was asked for")
+	case at.Before(since):
+		return errors.New("auth_time is older than max_age allows")
+	case at.After(p.cfg.Now().Add(futureSkew)):
+		return errors.New("auth_time is in the future") // it would never be too old
+	}
 	return nil
+}
+
+// authenticatedSince is the earliest auth_time that max_age allows a sign-in that was begun then, zero where there is no
+// max_age. The provider judges when the request arrives, however long a person takes after that.
+func (p *Provider) authenticatedSince(begun time.Time) time.Time {
+	age, asked := maxAge(p.cfg.AuthorizeParams["max_age"])
+	if !asked {
+		return time.Time{}
+	}
+	if begun.IsZero() {
+		begun = p.cfg.Now()
+	}
+	return begun.Add(-age - expirySkew)
 }
 
 func (p *Provider) identify(c claims) identity {

@@ -23,6 +23,7 @@ const (
 	DefaultGuardTimeout = 250 * time.Millisecond
 	DefaultGuardFaults  = 5
 	DefaultGuardPause   = time.Second
+	DefaultGuardCalm    = 5 * time.Second
 )
 
 // A store that answers half of the time is left alone too: one call in two would wait for the time-out.
@@ -35,6 +36,7 @@ const (
 const (
 	OutcomeOK        = "ok"        // an answer, ErrNotFound, ErrConflict and ErrInvalid among them
 	OutcomeFull      = "full"      // ErrFull
+	OutcomeNoWrites  = "no_writes" // another ErrNoWrites
 	OutcomeFault     = "fault"     // another error
 	OutcomeTimeout   = "timeout"   // no answer within the guard's time
 	OutcomeAbandoned = "abandoned" // the caller's ctx ended first
@@ -60,11 +62,14 @@ type GuardConfig struct {
 	// Changed hears when the store begins to be left alone, with the last fault, and when it answers again (nil). It must
 	// return soon and not call the store. nil means nobody hears.
 	Changed func(open bool, fault error)
+	// Writes hears when the store begins to refuse writes, with the first refusal, and when it takes them again (nil): at the first write
+	// that is taken DefaultGuardCalm after the last refusal, because a store that is throttled takes one and refuses the next. As Changed.
+	Writes func(refusal error)
 }
 
 // Guard puts a time-out and a circuit breaker before a store that lies behind a network, so that a dead one costs a request
-// microseconds. ErrNotFound, ErrConflict and ErrInvalid are answers; ErrFull is no reason to stop asking, because a full
-// store still reads; a call whose caller gave up says nothing about the store. Everything else is a fault. Ping goes the same
+// microseconds. ErrNotFound, ErrConflict and ErrInvalid are answers; ErrNoWrites is no reason to stop asking, because such a
+// store still reads, nor a sign that it does; a call whose caller gave up says nothing either. Everything else is a fault. Ping goes the same
 // way, so a probe for readiness also finds out that the store is back.
 func Guard(s Store, c GuardConfig) Store {
 	if c.Timeout <= 0 {
@@ -82,12 +87,12 @@ func Guard(s Store, c GuardConfig) Store {
 	if c.Changed == nil {
 		c.Changed = func(bool, error) {}
 	}
-	g := &guarded{store: s, config: c}
+	g := &guarded{store: s, config: c, writes: writes{changed: c.Writes}}
 	g.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:  c.Pause*3/4 + rand.N(c.Pause/2+1),
 		Interval: ratioWindow, BucketPeriod: ratioWindow / 10,
 		ReadyToTrip:   g.hasFailed,
-		IsExcluded:    func(err error) bool { return errors.Is(err, errAbandoned) },
+		IsExcluded:    func(err error) bool { return err == errSaysNothing },
 		OnStateChange: g.changed,
 	})
 	return g
@@ -98,10 +103,11 @@ type guarded struct {
 	config  GuardConfig
 	breaker *gobreaker.CircuitBreaker[struct{}]
 	last    atomic.Pointer[error] // fault
+	writes  writes
 }
 
-// errAbandoned tells the breaker that a call says nothing; no caller sees it.
-var errAbandoned = errors.New("kv: the caller gave up")
+// errSaysNothing tells the breaker that a call says nothing of whether the store may be asked; no caller sees it.
+var errSaysNothing = errors.New("kv: the call says nothing about the store")
 
 // Get implements Store.
 func (g *guarded) Get(ctx context.Context, key string) (e Entry, err error) {
@@ -130,6 +136,9 @@ func (g *guarded) Put(ctx context.Context, w Write) (v Version, err error) {
 		v, err = g.store.Put(ctx, w)
 		return err
 	})
+	if err == nil {
+		g.writes.taken() // a Delete may have found nothing to remove
+	}
 	return v, err
 }
 
@@ -153,10 +162,13 @@ func (g *guarded) call(ctx context.Context, operation string, ask func(context.C
 		answer = ask(bounded)
 		outcome = judge(ctx, answer)
 		switch outcome {
-		case OutcomeOK, OutcomeFull:
+		case OutcomeOK:
 			return struct{}{}, nil
+		case OutcomeFull, OutcomeNoWrites:
+			g.writes.refused(answer)
+			return struct{}{}, errSaysNothing
 		case OutcomeAbandoned:
-			return struct{}{}, errAbandoned
+			return struct{}{}, errSaysNothing
 		case OutcomeTimeout:
 			// Not the caller's deadline: nobody may take it for that.
 			answer = fmt.Errorf("%w within %s: %v", ErrUnavailable, g.config.Timeout, answer)
@@ -175,6 +187,8 @@ func judge(ctx context.Context, answer error) string {
 		return OutcomeOK
 	case errors.Is(answer, ErrFull):
 		return OutcomeFull
+	case errors.Is(answer, ErrNoWrites):
+		return OutcomeNoWrites
 	case ctx.Err() != nil:
 		return OutcomeAbandoned
 	case errors.Is(answer, context.DeadlineExceeded), errors.Is(answer, os.ErrDeadlineExceeded):

@@ -116,6 +116,7 @@ func TestOnlyFaultsOpenTheGuard(t *testing.T) {
 		"a conflict is an answer":                    {err: fmt.Errorf("wrapped: %w", kv.ErrConflict)},
 		"a write out of bounds is one":               {err: kv.ErrInvalid},
 		"a full store still reads":                   {err: kv.ErrFull},
+		"a store that takes no writes does":          {err: fmt.Errorf("wrapped: %w", kv.ErrNoWrites)},
 		"a caller who left says nothing":             {err: errors.New("cut"), ctx: ended},
 		"any other error is a fault":                 {err: errors.New("connection reset"), opens: true},
 		"a deadline that is not the caller's is one": {err: context.DeadlineExceeded, opens: true},
@@ -241,6 +242,7 @@ func TestEveryGuardedCallIsObserved(t *testing.T) {
 		}
 		get(kv.ErrNotFound, time.Millisecond)
 		get(kv.ErrFull, 0)
+		get(kv.ErrNoWrites, 0)
 		get(errors.New("reset"), 0)
 		get(nil, time.Hour)
 		brief, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -250,7 +252,7 @@ func TestEveryGuardedCallIsObserved(t *testing.T) {
 			get(errors.New("reset"), 0)
 		}
 		get(nil, 0)
-		want := []string{"get ok 1ms", "get full 0s", "get fault 0s", "get timeout 250ms", "ping abandoned 1ms",
+		want := []string{"get ok 1ms", "get full 0s", "get no_writes 0s", "get fault 0s", "get timeout 250ms", "ping abandoned 1ms",
 			"get fault 0s", "get fault 0s", "get fault 0s", "get refused 0s"}
 		if !slices.Equal(calls, want) {
 			t.Errorf("got  %q\nwant %q", calls, want)

@@ -4,7 +4,7 @@
 //
 //	Put(If: Absent) → version v1 → Put(If: v1) → version v2 > v1 → … → expired = unknown
 //
-// Read kv.go for the contract, then lease.go, then memory.go, feed.go and guard.go.
+// Read kv.go for the contract, then lease.go, then memory.go, feed.go and guard.go; try.go is for who sets a store up.
 package kv
 
 import (
@@ -43,8 +43,12 @@ var (
 	ErrConflict = errors.New("kv: the entry is not the expected one")
 	// ErrInvalid means a key, value, lifetime, message or number of keys outside the limits: a mistake of the caller.
 	ErrInvalid = errors.New("kv: key, value, lifetime, message or number of keys out of bounds")
-	// ErrFull means that the store has no room; it is a fault of the system, as a network error is.
-	ErrFull = errors.New("kv: the store is full")
+	// ErrNoWrites means that the store answers, may be read, and took no write: a copy that may only be read, a server that has lost its
+	// replicas or its disk, a user without the right, a table short of throughput. It may be over in a moment, as a failover is. It is a
+	// fault of the system; of a call that was sent twice only the second attempt is known to have been refused.
+	ErrNoWrites = errors.New("kv: the store takes no writes")
+	// ErrFull is the ErrNoWrites of a store that has no room.
+	ErrFull = fmt.Errorf("%w: it is full", ErrNoWrites)
 )
 
 // Entry is what stands under a key.

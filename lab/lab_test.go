@@ -211,18 +211,21 @@ func TestARunThatCouldShowNothingIsRefused(t *testing.T) {
 	t.Cleanup(func() { _ = w.Close() })
 	signIn := func(context.Context, string, int) (string, error) { return "", nil }
 	good := lab.Config{Origin: "http://app.test", Replicas: []string{"127.0.0.1:1"}, Witness: w, SignIn: signIn, Duration: time.Second}
-	for name, change := range map[string]func(c *lab.Config){
-		"no origin":               func(c *lab.Config) { c.Origin = "app" },
-		"no replicas":             func(c *lab.Config) { c.Replicas = nil },
-		"no witness":              func(c *lab.Config) { c.Witness = nil },
-		"no time":                 func(c *lab.Config) { c.Duration = 0 },
-		"killing the only one":    func(c *lab.Config) { c.Kill = &lab.Kill{At: lab.Asked} },
-		"nobody answers sign-ins": func(*lab.Config) {},
+	for name, row := range map[string]struct {
+		change func(c *lab.Config)
+		says   string
+	}{
+		"no origin":               {func(c *lab.Config) { c.Origin = "app" }, "is not an origin"},
+		"no replicas":             {func(c *lab.Config) { c.Replicas = nil }, "is missing"},
+		"no witness":              {func(c *lab.Config) { c.Witness = nil }, "is missing"},
+		"no time":                 {func(c *lab.Config) { c.Duration = 0 }, "is missing"},
+		"killing the only one":    {func(c *lab.Config) { c.Kill = &lab.Kill{At: lab.Asked} }, "who kills the only replica"},
+		"nobody answers sign-ins": {func(*lab.Config) {}, "sign in session 1"},
 	} {
 		c := good
-		change(&c)
-		if _, err := lab.Run(t.Context(), c); err == nil {
-			t.Errorf("%s: no error", name)
+		row.change(&c)
+		if _, err := lab.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), row.says) {
+			t.Errorf("%s: got %v, want %q in it", name, err, row.says)
 		}
 	}
 }

@@ -60,22 +60,23 @@ type Timing struct {
 
 // Cache answers token requests. Make it with New; its methods are safe for concurrent use.
 type Cache struct {
-	c         Config
-	t         Timing
-	client    *http.Client
-	named     map[string]*named // client id → who it is
-	clients   []*named          // the same, in the order of their place
-	keys      *storeKeys
-	memory    *memory
-	hot       hot
-	lanes     *lanes
-	negatives *lru.Cache[half, negative] // credential → why it was refused
-	refusals  refusals                   // the same of our own
-	flights   singleflight.Group
-	since     sync.Map            // half, what a flight is for → time.Time, when it began
-	running   *semaphore.Weighted // flights, for Drain
-	leaving   chan struct{}       // closed by the first Drain
-	leave     func()
+	c           Config
+	t           Timing
+	client      *http.Client
+	named       map[string]*named // client id → who it is
+	clients     []*named          // the same, in the order of their place
+	keys        *storeKeys
+	memory      *memory
+	hot         hot
+	lanes       *lanes
+	negatives   *lru.Cache[half, negative] // credential → why it was refused
+	refusals    refusals                   // the same of our own
+	flights     singleflight.Group
+	since       sync.Map            // half, what a flight is for → time.Time, when it began
+	running     *semaphore.Weighted // flights, for Drain
+	leaving     chan struct{}       // closed by the first Drain
+	tellRefresh sync.Once           // that the provider sends refresh tokens
+	leave       func()
 }
 
 // negative is the refusal of a credential.
@@ -219,7 +220,8 @@ func (c *Cache) token(ctx context.Context, dst []byte, r Request) (Answer, error
 // recalled answers from memory without understanding the request: it came before, letter by letter.
 func (c *Cache) recalled(dst []byte, r Request, find, open half) (Answer, bool) {
 	now := c.c.Now()
-	if o := c.hot.get(find, now); o != nil {
+	since := r.since(now)
+	if o := c.hot.get(find, now); o != nil && !o.token.asked.Before(since) {
 		a, ok := o.token.answer(dst, now, HowHit)
 		return c.attributed(a, o.name, ok)
 	}
@@ -229,11 +231,11 @@ func (c *Cache) recalled(dst []byte, r Request, find, open half) (Answer, bool) 
 	if !ok {
 		return Answer{}, false
 	}
-	a, state := c.serve(dst, look{find: n.find, open: n.open, as: &opened{find: find, name: n}})
+	a, state := c.serve(dst, look{find: n.find, open: n.open, since: since, as: &opened{find: find, name: n, round: c.hot.round.Load()}})
 	a, ok = c.attributed(a, n, state != notServed)
 	if ok && state == servedDue {
 		r.Body = bytes.Clone(r.Body) // the caller's again when this returns
-		c.renewLater(r, a.expires)
+		c.renewLater(r, a.asked)
 	}
 	return a, ok
 }
@@ -252,15 +254,19 @@ func (c *Cache) attributed(a Answer, n byname, ok bool) (Answer, bool) {
 type want struct {
 	*ask
 	find, open half
-	who        half // the credential
+	who        half // the credential, however it is spelled: whose share and pause it is
+	literally  half // the credential as it was sent: whom the provider refused
 	canon      []byte
-	seen       time.Time // when the token ends that is to be replaced; zero: none was found
+	seen       time.Time // when the token was asked for that is to be replaced; zero: none was found
+	since      time.Time // see look
+	forced     bool      // the token that was found is good but for since
 }
 
 func (c *Cache) want(q *ask) *want {
-	w := &want{ask: q, canon: q.canonical()}
+	w := &want{ask: q, canon: q.canonical(), since: q.request.since(c.c.Now())}
 	w.find, w.open = c.memory.keys.ofCanonical(w.canon)
-	w.who, _ = c.memory.keys.ofCanonical(q.principal())
+	w.who, _ = c.memory.keys.ofCanonical(q.credential.plain().text())
+	w.literally, _ = c.memory.keys.ofCanonical(q.credential.text())
 	if q.named != nil {
 		c.lanes.prove(w.who) // it brought its own key: nobody else can fill its lane
 	} else {

@@ -16,11 +16,8 @@ type record []byte
 const (
 	recordLeased = 'L' // somebody asks the provider; the token of before follows, if there is one that lives
 	recordToken  = 'T' // a token
-	recordGaveUp = 'G' // what the provider said instead of a token; for those alone who waited for the lease
+	recordGaveUp = 'G' // what the provider said instead of a token; see ending
 )
-
-// gaveUpTTL is how long waiters have to learn that they wait in vain.
-const gaveUpTTL = 2 * time.Second
 
 func (r record) is(state byte) bool { return len(r) > 0 && r[0] == state }
 
@@ -31,6 +28,7 @@ func (r record) is(state byte) bool { return len(r) > 0 && r[0] == state }
 //	newer token, also in a lease → adopt it
 //	leased                       → look again until it is something else
 //	gave up after we waited      → that is our answer too
+//	gave up and wants to be left → nobody asks
 func (f *flight) coordinate(ctx context.Context, store kv.Store) result {
 	if store == nil {
 		return f.obtain(ctx)
@@ -61,7 +59,7 @@ func (f *flight) coordinate(ctx context.Context, store kv.Store) result {
 			}
 			continue
 		}
-		if res, ok := gaveUp(&places[0], e, awaited); ok {
+		if res, ok := f.gaveUp(&places[0], e, awaited); ok {
 			return res
 		}
 		res, err := f.lead(ctx, store, places, e.Version)
@@ -87,11 +85,15 @@ func (f *flight) adopt(p *place, r record) bool {
 	}
 	t, err := unmarshal(plain)
 	now := f.c.Now()
-	if err != nil || t.left(now) < time.Second || f.have != nil && !t.expires.After(f.have.expires) {
+	if err != nil || t.left(now) < time.Second || !t.newer(f.have) {
 		return false
 	}
 	f.have = t
-	return t.left(now) >= f.memory.margin(t)
+	if t.left(now) < f.memory.margin(t) {
+		return false
+	}
+	f.forced = t.asked.Before(f.w.since)
+	return !f.forced
 }
 
 // adoptFormer looks where the token stood under older keys of the ring: a rotation costs no request.
@@ -104,22 +106,6 @@ func (f *flight) adoptFormer(ctx context.Context, store kv.Store, places []place
 	return false
 }
 
-// gaveUp reads the record of a failure, for who has waited for the lease that it ended.
-func gaveUp(p *place, e kv.Entry, awaited kv.Version) (result, bool) {
-	if !record(e.Value).is(recordGaveUp) || awaited == kv.Absent || e.Version <= awaited {
-		return result{}, false
-	}
-	plain, err := p.open(sealedError, e.Value[1:])
-	if err != nil {
-		return result{}, false
-	}
-	r, err := unmarshalReply(plain)
-	if err != nil || r == nil {
-		return result{err: &Failure{Kind: ErrUnavailable, Cause: errors.New("another replica asked in vain")}}, true
-	}
-	return result{reply: r, given: true}, true
-}
-
 // alone goes on without the store: this process still asks once, other replicas are not seen.
 func (f *flight) alone(ctx context.Context, cause error) result {
 	f.c.Observe(Event{Kind: EventDegraded})
@@ -130,7 +116,13 @@ func (f *flight) alone(ctx context.Context, cause error) result {
 // lead asks the provider while the lease is held, and leaves what came of it where the lease stood, which is the first of the places.
 // Its error is about the store.
 func (f *flight) lead(ctx context.Context, store kv.Store, places []place, over kv.Version) (result, error) {
-	if _, err := f.account(ctx); err != nil { // nothing will be asked, so others need not wait
+	as, err := f.account(ctx)
+	if err == nil {
+		if err = f.lanes.paused(as.key, f.w.who); err != nil {
+			err = f.limited(err)
+		}
+	}
+	if err != nil { // nothing will be asked, so others need not wait, and what stands there may tell them more
 		return result{err: err}, nil
 	}
 	var old []byte
@@ -195,10 +187,13 @@ func (f *flight) settle(ctx context.Context, p *place, lease *kv.Lease, r result
 		ttl = r.token.left(now)
 	case old != nil && !r.refused() && f.have.left(now) >= time.Second:
 		sealed, ttl = old, f.have.left(now)
+	case r.unasked: // others may have their turn
+		f.release(ctx, lease)
+		return false
 	default:
-		value, ttl = record{recordGaveUp}, gaveUpTTL
 		var plain []byte
-		if plain, err = r.reply.marshal(); err == nil {
+		value = record{recordGaveUp}
+		if plain, ttl, err = endingOf(r.reply, now); err == nil {
 			sealed, err = p.close(sealedError, plain)
 		}
 	}

@@ -5,20 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"time"
 )
 
 // result is what a flight brought home: a token; or the provider's own words, or an error, and then perhaps the old token, which lives.
 type result struct {
-	token *token
-	how   How
-	kept  bool   // the token, here or in the store
-	said  *reply // what the provider said when it gave this token, if it was this flight that asked
-	reply *reply
-	err   error
-	given bool // all of it by another replica, which asked
+	token   *token
+	how     How
+	kept    bool   // the token, here or in the store
+	said    *reply // what the provider said when it gave this token, if it was this flight that asked
+	reply   *reply
+	err     error
+	given   bool // all of it by another replica, which asked
+	unasked bool // the provider was not even asked: it is not the turn of this process
+	forced  bool // there was a token, too old for who wanted a fresh one
 }
 
 // failed says that the provider gave no newer token.
@@ -26,6 +27,11 @@ func (r result) failed() bool { return r.reply != nil || r.err != nil }
 
 // refused says that the provider gave a definite no.
 func (r result) refused() bool { return r.reply != nil && r.reply.verdict == refused }
+
+// outdated says that a flight found a token which was asked for too early: it was begun by somebody else, for whom that one did.
+func (r result) outdated(since time.Time) bool {
+	return r.token != nil && !r.failed() && r.token.asked.Before(since)
+}
 
 // await joins the one flight of this token, or starts it, and waits as long as the caller may. The flight has a context of its own:
 // a caller that hangs up does not stop what others wait for.
@@ -38,19 +44,28 @@ func (c *Cache) await(ctx context.Context, dst []byte, w *want) (answer Answer, 
 			return a, nil
 		}
 	}
-	mine := false
-	release := c.underWay()
-	flight := c.flights.DoChan(string(w.find[:]), func() (any, error) { mine = true; return c.fly(ctx, w), nil })
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	select {
-	case r := <-flight:
-		release()
-		return c.land(dst, r.Val.(result), !mine)
-	case <-timer.C:
-	case <-ctx.Done():
+	for waiting := true; waiting; {
+		mine := false
+		release := c.underWay()
+		flight := c.flights.DoChan(string(w.find[:]), func() (any, error) { mine = true; return c.fly(ctx, w), nil })
+		select {
+		case landed := <-flight:
+			release()
+			r := landed.Val.(result)
+			if !mine && r.outdated(w.since) {
+				continue
+			}
+			a, err := c.land(dst, r, !mine)
+			a.Forced = w.forced || r.forced && !w.since.IsZero()
+			return a, err
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		waiting = false
+		go func() { <-flight; release() }()
 	}
-	go func() { <-flight; release() }()
 	if a, ok := c.spend(dst, spare); ok {
 		return a, nil
 	}
@@ -172,33 +187,43 @@ func (c *Cache) fly(ctx context.Context, w *want) (r result) {
 	defer c.caught(ctx, "a machine token", func() {
 		r = result{err: &Failure{Kind: ErrUnavailable, Cause: errors.New("a panic")}, token: have}
 	})
-	if have != nil && have.expires.After(w.seen) && have.left(c.c.Now()) >= c.memory.margin(have) {
+	if have != nil && have.asked.After(w.seen) && !have.asked.Before(w.since) && have.left(c.c.Now()) >= c.memory.margin(have) {
 		return result{token: have, how: HowHit} // another flight has landed since the caller looked
 	}
-	f := &flight{Cache: c, w: w, have: have}
-	r = f.coordinate(ctx, c.c.Store)
-	return f.settleMemory(ctx, r)
+	f := &flight{Cache: c, w: w, had: have, have: have}
+	f.forced = have != nil && have.asked.Before(w.since) && have.left(c.c.Now()) >= c.memory.margin(have)
+	r = f.settleMemory(ctx, f.coordinate(ctx, c.c.Store))
+	r.forced = f.forced
+	return r
 }
 
 // flight is one flight's state.
 type flight struct {
 	*Cache
-	w    *want
-	have *token // the newest living token known; nil: none
+	w      *want
+	had    *token // what memory held at first; nil: nothing that lives
+	have   *token // the newest living token known; nil: none
+	forced bool   // see result
 }
 
 // settleMemory remembers what the flight brought, and adds the old token to a failure if it still serves.
 func (f *flight) settleMemory(ctx context.Context, r result) result {
 	now := f.c.Now()
 	if !r.failed() {
-		r.kept = f.memory.put(f.w.find, f.w.open, r.token) || r.kept
+		kept := f.memory.put(f.w.find, f.w.open, r.token)
+		if !kept {
+			f.memory.drop(f.w.find) // or the old one would go on being served
+		}
+		f.overtaken(now)
+		r.kept = kept || r.kept
 		f.lanes.prove(f.w.who)
 		return r
 	}
 	if r.refused() {
 		f.memory.drop(f.w.find)
+		f.overtaken(now)
 		if r.reply.refusesClient() && len(r.reply.body) <= maxNegativeBytes {
-			f.negatives.Add(f.w.who, negative{now.Add(f.t.Negative), r.reply})
+			f.negatives.Add(f.w.literally, negative{now.Add(f.t.Negative), r.reply})
 		}
 		return r
 	}
@@ -213,7 +238,7 @@ func (f *flight) settleMemory(ctx context.Context, r result) result {
 		return r
 	}
 	h, ok := f.memory.find(nil, f.w.find, f.w.open, now)
-	if !ok || h.token.expires.Before(f.have.expires) { // it came from the store
+	if !ok || f.have.newer(&h.token) { // it came from the store
 		f.memory.put(f.w.find, f.w.open, f.have)
 		h, ok = f.memory.find(nil, f.w.find, f.w.open, now)
 	}
@@ -226,138 +251,17 @@ func (f *flight) settleMemory(ctx context.Context, r result) result {
 	return r
 }
 
+// overtaken has what is kept opened forgotten if it may be this token before its time: one in need of renewal is not kept there.
+func (f *flight) overtaken(now time.Time) {
+	if !f.w.since.IsZero() || f.had != nil && now.Before(f.memory.fresh(f.had)) {
+		f.hot.forget()
+	}
+}
+
 // reason is a failure in words without anything secret.
 func (f *flight) reason(r result) string {
 	if r.err != nil {
 		return r.err.Error()
 	}
 	return fmt.Sprintf("the provider answered %d %s", r.reply.status, r.reply.code)
-}
-
-// maxAttempts bounds how often the provider is asked for one token. Asking again after a lost answer costs a token and does no harm.
-const maxAttempts = 3
-
-// obtain asks the provider, with pauses that grow between attempts while nothing comes of it.
-func (f *flight) obtain(ctx context.Context) result {
-	renewed := false
-	var last reply
-	var lastErr error
-	for attempt := 0; ; attempt++ {
-		var r reply
-		as, err := f.account(ctx)
-		if err == nil {
-			r, err = f.send(ctx, as)
-		}
-		var failure *Failure
-		switch {
-		case errors.As(err, &failure) && (attempt == 0 || renewed):
-			return result{err: err} // it was not asked at all, or refused us, which is no answer to the caller
-		case failure != nil:
-			return f.judged(ctx, last, lastErr)
-		}
-		last, lastErr = r, err
-		if f.w.named != nil && err == nil && r.refusesClient() {
-			if !renewed && f.w.named.rejected(ctx, as.secret) {
-				renewed = true
-				continue
-			}
-			f.ended(as, refused, 0, nil)
-			return result{err: f.disown(ctx, as, &r)}
-		}
-		wait := r.wait(f.c.Now())
-		again := r.verdict.failed() && attempt+1 < maxAttempts && wait <= time.Second
-		if again && pause(ctx, max(wait, fullJitter(firstPause, attempt, 2*time.Second))) {
-			continue
-		}
-		f.ended(as, r.verdict, wait, err)
-		return f.judged(ctx, r, err)
-	}
-}
-
-// judged makes a result of the last answer. A token with less than a second left is not for keeping: it goes out as it came.
-func (f *flight) judged(ctx context.Context, r reply, err error) result {
-	switch {
-	case err != nil:
-		f.c.Logger.WarnContext(ctx, "the provider gave no machine token", "error", err)
-		return result{err: &Failure{Kind: ErrUnavailable, Cause: err}}
-	case r.verdict == granted:
-		t, err := cut(r)
-		if err != nil {
-			return result{err: &Failure{Kind: ErrUnavailable, Cause: err}}
-		}
-		if t.left(f.c.Now()) < time.Second {
-			return result{reply: &r}
-		}
-		return result{token: t, how: HowMiss, said: &r}
-	case r.verdict != refused && !r.issues():
-		f.c.Logger.WarnContext(ctx, "the provider gave no machine token", "status", r.status, "code", r.code)
-	}
-	return result{reply: &r}
-}
-
-// send sends the request once, in its turn.
-func (f *flight) send(ctx context.Context, as account) (reply, error) {
-	leave, err := f.lanes.enter(ctx, f.w.who, as.key)
-	if err != nil {
-		return reply{}, f.limited(err)
-	}
-	defer leave()
-	if err := f.disowned(as); err != nil { // while this request waited
-		return reply{}, err
-	}
-	return f.post(ctx, f.outbound(as.secret))
-}
-
-func (c *Cache) limited(err error) error {
-	what := "turn"
-	switch {
-	case errors.Is(err, errPaused):
-		what = "pause"
-	case errors.Is(err, errOpen):
-		what = "breaker"
-	}
-	c.c.Observe(Event{Kind: EventLimited, Outcome: what})
-	return err
-}
-
-// outbound writes the request to the provider: the caller's own authentication as it came, or ours for a named client, whose own key
-// stays here.
-func (f *flight) outbound(secret []byte) outbound {
-	form, q := f.w.form(), f.w.ask
-	if q.named != nil {
-		return q.named.Upstream.outbound(form, secret)
-	}
-	switch {
-	case q.credential.kind == 'p':
-		form.Set("client_id", q.credential.id)
-		form.Set("client_secret", q.credential.secret)
-	case q.namesSelf:
-		form.Set("client_id", unescaped(q.credential.id))
-	}
-	return outbound{body: form.Encode(), authorization: q.request.Authorization}
-}
-
-// outbound adds the authentication of a registered client.
-func (c Credentials) outbound(form url.Values, secret []byte) outbound {
-	if c.Post {
-		form.Set("client_id", c.ID)
-		form.Set("client_secret", string(secret))
-		return outbound{body: form.Encode()}
-	}
-	r := http.Request{Header: http.Header{}}
-	// RFC 6749, section 2.3.1: both are form-encoded first.
-	r.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(string(secret)))
-	return outbound{body: form.Encode(), authorization: r.Header.Get("Authorization")}
-}
-
-// pause waits, or says that there is no time left to.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -24,6 +24,7 @@ const (
 	claimedWaiting = 128    // the same where strangers go by one client id: more than that do not get their turn in time anyway
 	maxLanes       = 16_384 // credentials, or client ids, that have a lane of their own; the one unused for longest is forgotten
 	longestPause   = 30 * time.Second
+	longestAsked   = time.Minute // what is granted of a Retry-After
 	firstPause     = 250 * time.Millisecond
 )
 
@@ -110,7 +111,7 @@ func (c *Cache) idOf(q *ask) half {
 // passer gives who is paused and waits for a request that is passed on: the credential, and the client id where there is none. What
 // is passed on never proves anything, so it is nobody who has a lane.
 func (c *Cache) passer(q *ask) half {
-	who, _ := c.memory.keys.ofCanonical(append(append([]byte{'x'}, q.principal()...), q.goesBy()...))
+	who, _ := c.memory.keys.ofCanonical(append(append([]byte{'x'}, q.credential.plain().text()...), q.goesBy()...))
 	c.lanes.claim(who, c.idOf(q))
 	return who
 }
@@ -171,6 +172,11 @@ var (
 	errOpen   = errors.New("the provider failed several times in a row")
 	errTurn   = errors.New("the share of requests to the provider is used up")
 )
+
+// heldBack says that a request was not made, by what enter knows of this process alone.
+func heldBack(err error) bool {
+	return errors.Is(err, errPaused) || errors.Is(err, errOpen) || errors.Is(err, errTurn)
+}
 
 func (l *lane) take(ctx context.Context) error {
 	if l.waiting.Add(1) > l.most {
@@ -253,11 +259,8 @@ func (b *backoff) refusal(now time.Time) error {
 func (b *backoff) failed(now time.Time, v verdict, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.kind = ErrUnavailable
-	if v == throttled {
-		b.kind = ErrBusy
-	}
-	b.until = now.Add(max(min(wait, time.Minute), fullJitter(firstPause, b.failures, longestPause)))
+	b.kind = v.kind()
+	b.until = now.Add(max(min(wait, longestAsked), fullJitter(firstPause, b.failures, longestPause)))
 	b.failures++
 }
 

@@ -23,6 +23,18 @@ type Request struct {
 	Query         string // the raw query of the URL
 	Body          []byte // the form, at most MaxForm; it is not kept
 	DPoP          string // the header of RFC 9449; such a call is passed on and never cached, its token is bound to a key
+	Fresh         bool   // no token that is over a minute old, unless the provider fails: the caller has seen one refused
+}
+
+// freshFor is how old a token may be for who asks for a fresh one: a client that always does costs one request in that time.
+const freshFor = time.Minute
+
+// since is when the tokens that do for a request were asked for at the earliest; zero: at any time.
+func (r *Request) since(now time.Time) (at time.Time) {
+	if r.Fresh {
+		at = now.Add(-freshFor)
+	}
+	return at
 }
 
 // Answer is what the caller gets: a token, or what the provider said, byte for byte.
@@ -41,13 +53,14 @@ type Answer struct {
 
 	Collapsed bool // the provider was asked, for somebody else's request that this one waited for: RFC 9211, section 2.6
 	Stored    bool // the provider was asked for this request, and its answer is kept: RFC 9211, section 2.5
+	Forced    bool // there was a token, and the request would not have it: RFC 9211, section 2.2
 
 	Client string // the named client that was served; "" for everybody else
 	Scope  string // what a named client got, for the audit
 
-	issued  bool          // a token of the provider's that could not be kept is in it
-	saved   time.Duration // what the provider took when it was asked for this token, less what the caller waited for somebody else's
-	expires time.Time     // of the token
+	issued bool          // a token of the provider's that could not be kept is in it
+	saved  time.Duration // what the provider took when it was asked for this token, less what the caller waited for somebody else's
+	asked  time.Time     // for the token
 }
 
 // How says what the cache did for one request; a metric label and, in other words, the Cache-Status header (RFC 9211).

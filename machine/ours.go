@@ -30,8 +30,7 @@ func (f *flight) account(ctx context.Context) (account, error) {
 
 func (f *flight) ours() account {
 	a := account{secret: f.w.named.Upstream.Secret()}
-	q := ask{credential: credential{'o', f.w.named.Upstream.ID, string(a.secret)}}
-	a.key, _ = f.memory.keys.ofCanonical(q.principal())
+	a.key, _ = f.memory.keys.ofCanonical(credential{'o', f.w.named.Upstream.ID, string(a.secret)}.text())
 	return a
 }
 

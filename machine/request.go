@@ -19,7 +19,7 @@ const grantMachine = "client_credentials"
 
 // credential is who asks, as the caller proved it.
 type credential struct {
-	kind       byte   // 'b' Basic, 'p' in the form, 'n' a named client of ours; 0: none that a cache could rely on
+	kind       byte   // 'b' Basic, 'p' in the form, 'c' either, 'n' a named client of ours, 'o' ours at the provider; 0: none that a cache could rely on
 	id, secret string // of Basic as they stood there, before anything is unescaped
 }
 
@@ -281,7 +281,7 @@ func (a *ask) canonical() []byte {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
 		b = append(b, text...)
 	}
-	b = append(b, a.principal()...)
+	b = append(b, a.credential.text()...)
 	if a.named != nil {
 		part(a.named.Upstream.ID) // the token is that client's, and another's once the name stands for another
 	}
@@ -296,9 +296,20 @@ func (a *ask) canonical() []byte {
 	return b
 }
 
-// principal is the credential as one text. It holds the secret.
-func (a *ask) principal() []byte {
-	c := a.credential
+// plain is a credential with the form encoding undone, the same however it was sent. Not every provider reads all of these alike, so it
+// is no key to a token.
+func (c credential) plain() credential {
+	switch c.kind {
+	case 'b':
+		return credential{'c', unescaped(c.id), unescaped(c.secret)}
+	case 'p':
+		c.kind = 'c'
+	}
+	return c
+}
+
+// text is the credential as one text. It holds the secret.
+func (c credential) text() []byte {
 	b := append(make([]byte, 0, 128), c.kind)
 	for _, text := range []string{c.id, c.secret} {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(text)))

@@ -20,12 +20,13 @@ const (
 // look is what to look for in memory.
 type look struct {
 	find, open half
-	last       bool    // take what lives, there is nothing else
-	as         *opened // keep it opened under this name if it is fresh; nil: do not
+	last       bool      // take what lives, there is nothing else
+	since      time.Time // a token that was asked for before does not do, unless a newer one was asked for in vain a moment ago
+	as         *opened   // keep it opened under this name if it is fresh; nil: do not
 }
 
 // serve answers from memory. Near its end a token is served only while a failed renewal is fresh, the next one then running behind it,
-// or if it is all there is (last); the answer that is not served tells when that one ends.
+// or if it is all there is (last); the answer that is not served tells when that one was asked for.
 func (c *Cache) serve(dst []byte, l look) (Answer, state) {
 	buf, plain := scratch.Get().(*[]byte), scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
@@ -38,8 +39,9 @@ func (c *Cache) serve(dst []byte, l look) (Answer, state) {
 	*buf = h.sealed
 	left, margin, due := h.token.left(now), c.memory.margin(&h.token), !now.Before(h.next)
 	failing := h.failed && now.Before(h.next.Add(c.t.Breather)) // a moment ago: whoever waited for the next would wait in vain
-	if left < margin && due && !failing && !l.last {
-		return Answer{expires: h.token.expires}, notServed
+	old := h.token.asked.Before(l.since)
+	if left < margin && due && !failing && !l.last || old && (due || !h.failed) {
+		return Answer{asked: h.token.asked, Forced: left >= margin}, notServed
 	}
 	packed, ok := h.reveal((*plain)[:0])
 	if !ok {
@@ -47,7 +49,7 @@ func (c *Cache) serve(dst []byte, l look) (Answer, state) {
 	}
 	*plain = packed
 	how := HowHit
-	if left < margin {
+	if left < margin || old {
 		how = HowStale
 	}
 	h.token.packed = packed
@@ -84,16 +86,16 @@ func (t *token) answer(dst []byte, now time.Time, how How) (Answer, bool) {
 	contentType, body, ok := unpack(dst, t.packed, left)
 	return Answer{
 		Status: http.StatusOK, ContentType: contentType, Body: body,
-		How: how, TTL: left, Age: max(0, now.Sub(t.asked)), saved: t.cost, expires: t.expires,
+		How: how, TTL: left, Age: max(0, now.Sub(t.asked)), saved: t.cost, asked: t.asked,
 	}, ok
 }
 
 // understood answers a request that was read: from memory in another spelling, from the store, or from the provider. A credential that
 // was refused a moment ago gets what lives in memory, as it would in the spelling that is known, and otherwise the refusal.
 func (c *Cache) understood(ctx context.Context, dst []byte, w *want) (Answer, error) {
-	n, negative := c.negatives.Get(w.who)
+	n, negative := c.negatives.Get(w.literally)
 	negative = negative && c.c.Now().Before(n.until)
-	a, state := c.serve(dst, look{find: w.find, open: w.open, last: negative})
+	a, state := c.serve(dst, look{find: w.find, open: w.open, last: negative, since: w.since})
 	if state == notServed && negative {
 		a = n.reply.answer(HowNegative)
 		a.Origin = 0
@@ -102,11 +104,11 @@ func (c *Cache) understood(ctx context.Context, dst []byte, w *want) (Answer, er
 	if state == servedDue {
 		r := w.request
 		r.Body = bytes.Clone(r.Body)
-		c.renewLater(r, a.expires)
+		c.renewLater(r, a.asked)
 	}
 	var err error
 	if state == notServed {
-		w.request.Body, w.seen = nil, a.expires // the body is the caller's again when this returns, and the flight may outlast it
+		w.forced, w.seen, w.request.Body = a.Forced, a.asked, nil // the body is the caller's again when this returns, and the flight may outlast it
 		a, err = c.await(ctx, dst, w)
 	}
 	if err == nil && (a.TTL > 0 || a.issued) && w.named != nil {
@@ -170,5 +172,5 @@ func (c *Cache) passOn(ctx context.Context, q *ask) (Answer, error) {
 
 // breather is how long a living token is served after a failed renewal before the next.
 func (c *Cache) breather(asked time.Duration) time.Duration {
-	return max(min(asked, time.Minute), c.t.Breather/2+fullJitter(c.t.Breather/2, 0, c.t.Breather))
+	return max(min(asked, longestAsked), c.t.Breather/2+fullJitter(c.t.Breather/2, 0, c.t.Breather))
 }

@@ -18,8 +18,13 @@ type token struct {
 	packed  []byte        // content type, seconds over maxLife, text before the number, text after it
 }
 
-func (t *token) life() time.Duration              { return t.expires.Sub(t.asked) }
-func (t *token) left(now time.Time) time.Duration { return t.expires.Sub(now) }
+func (t *token) life() time.Duration { return t.expires.Sub(t.asked) }
+
+// left is never more than the provider gave: a replica whose clock is ahead may have asked, as it seems here, in the future.
+func (t *token) left(now time.Time) time.Duration { return min(t.expires.Sub(now), t.life()) }
+
+// newer says whether a token is a later one. What was asked for later may end earlier, if the provider shortened the life of its tokens.
+func (t *token) newer(than *token) bool { return than == nil || t.asked.After(than.asked) }
 
 // maxLife bounds how long a token is kept: a year. What a provider says beyond that is counted down to the caller all the same.
 const maxLife = 365 * 24 * time.Hour
@@ -107,6 +112,38 @@ func survey(body []byte) (at extent, err error) {
 		return at, errNoToken
 	}
 	return at, nil
+}
+
+// without leaves a member of a JSON object out, and says whether it was there. The other members stay as they are, in their order.
+func without(body []byte, name string) (kept []byte, found bool) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') || !json.Valid(body) {
+		return body, false
+	}
+	start := d.InputOffset()
+	kept = append(kept, body[:start]...)
+	for d.More() {
+		member, err := d.Token()
+		var value json.RawMessage
+		if err != nil || d.Decode(&value) != nil {
+			return body, false
+		}
+		end := d.InputOffset()
+		text := bytes.TrimLeft(body[start:end], ", \t\r\n")
+		start = end
+		if member == name {
+			found = true
+			continue
+		}
+		if kept[len(kept)-1] != '{' {
+			kept = append(kept, ',')
+		}
+		kept = append(kept, text...)
+	}
+	if !found {
+		return body, false
+	}
+	return append(kept, body[start:]...), true
 }
 
 // unpack gives the content type of a packed answer, and appends its body with the seconds that are left.

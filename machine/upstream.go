@@ -70,6 +70,14 @@ func (v verdict) String() string {
 // failed says that nothing came of a request, which says nothing about its credential.
 func (v verdict) failed() bool { return v == throttled || v == unavailable }
 
+// kind is what who comes meanwhile is told.
+func (v verdict) kind() error {
+	if v == throttled {
+		return ErrBusy
+	}
+	return ErrUnavailable
+}
+
 // outbound is one request to the provider.
 type outbound struct {
 	query, body, authorization, dpop string
@@ -111,6 +119,10 @@ func (c *Cache) post(ctx context.Context, o outbound) (r reply, err error) {
 	defer func() { _ = res.Body.Close() }()
 	if !speaks(res.StatusCode) { // before the body, which after 101 is a connection that may never say anything
 		return r, fmt.Errorf("the provider answered with status %d, which no token endpoint has a use for", res.StatusCode)
+	}
+	// net/http has asked for gzip and undone it, and taken the header away then.
+	if coding := strings.Join(res.Header["Content-Encoding"], ","); coding != "" && !strings.EqualFold(coding, "identity") {
+		return r, errors.New("the provider's answer is encoded (Content-Encoding) in a way that was not asked for")
 	}
 	if r.body, err = io.ReadAll(io.LimitReader(res.Body, MaxForm+1)); err != nil {
 		return r, quiet(err)
@@ -225,14 +237,17 @@ func (r *reply) refusesClient() bool {
 	return r.verdict == refused && r.code == codeInvalidClient || r.status == http.StatusUnauthorized && r.code == ""
 }
 
-// wait is what the provider asked for in Retry-After: seconds or a date (RFC 9110, section 10.2.3), at most an hour; 0: nothing.
+// mostWait bounds what is believed of a Retry-After.
+const mostWait = time.Hour
+
+// wait is what the provider asked for in Retry-After: seconds or a date (RFC 9110, section 10.2.3); 0: nothing.
 func (r *reply) wait(now time.Time) time.Duration {
 	text := strings.TrimSpace(r.retryAfter)
 	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, time.Hour)
+		return min(time.Duration(seconds)*time.Second, mostWait)
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return min(max(at.Sub(now), 0), time.Hour)
+		return min(max(at.Sub(now), 0), mostWait)
 	}
 	return 0
 }
@@ -243,36 +258,4 @@ func (r *reply) answer(how How) Answer {
 		Status: r.status, ContentType: r.contentType, RetryAfter: r.retryAfter, WWWAuthenticate: r.wwwAuth, DPoPNonce: r.dpopNonce,
 		Body: r.body, How: how, Origin: r.status,
 	}
-}
-
-// marshal is a reply for the store, before it is sealed: what another replica's waiters pass on. nil for no reply at all.
-func (r *reply) marshal() ([]byte, error) {
-	if r == nil {
-		return nil, nil
-	}
-	return json.Marshal(storedReply{r.status, r.contentType, r.retryAfter, r.wwwAuth, r.body})
-}
-
-type storedReply struct {
-	Status      int
-	ContentType string
-	RetryAfter  string
-	Challenges  []string
-	Body        []byte
-}
-
-func unmarshalReply(b []byte) (*reply, error) {
-	if len(b) == 0 {
-		return nil, nil
-	}
-	var s storedReply
-	if err := json.Unmarshal(b, &s); err != nil {
-		return nil, fmt.Errorf("read a stored answer: %w", err)
-	}
-	if !speaks(s.Status) {
-		return nil, errors.New("a stored answer has no status to pass on")
-	}
-	r := reply{status: s.Status, contentType: s.ContentType, retryAfter: s.RetryAfter, wwwAuth: s.Challenges, body: s.Body}
-	r.verdict, r.code = judge(r)
-	return &r, nil
 }

@@ -67,6 +67,17 @@ func (v Value) Refresh(ctx context.Context) error {
 	return v.src.refresh(ctx)
 }
 
+// Require makes a rule of what a good value is: its error, which must not quote the value, says what is wrong ("is too short"). Require
+// answers with that of the bytes there are. From then on a refresh that brings others which break the rule counts as failed, and the
+// last good ones stay. A Value that is not set has nothing to check.
+func (v Value) Require(rule func([]byte) error) error {
+	if v.src == nil {
+		return nil
+	}
+	v.src.guard(rule) // before the check below, so that no refresh slips between
+	return rule(v.Bytes())
+}
+
 // String implements fmt.Stringer, redacted.
 func (Value) String() string { return redacted }
 

@@ -63,6 +63,9 @@ var errSpentUnseen = errors.New("the refresh token was spent, or refused, and wh
 // alone goes on without the store: this process still refreshes once, other replicas are not seen. Where refresh tokens are good once,
 // two replicas that do so end the session, so as long as the token lives it is served, and the refresh put off.
 func (m *Manager) alone(ctx context.Context, s *Session, store kv.Store, cause error) (*Session, error) {
+	if store != kv.Store(m.local) {
+		m.storeFailed(ctx)
+	}
 	// In server mode the session itself is in the store: what is refreshed now could not be kept for the next request.
 	if m.canWait(s) || ctx.Err() != nil || store == kv.Store(m.local) || m.c.Mode == ModeServer {
 		return nil, m.unavailable(&Unavailable{Cause: cause})
@@ -91,6 +94,7 @@ func (m *Manager) storeDown(ctx context.Context, cause error) error {
 		return &Unavailable{Cause: cause}
 	}
 	m.sawAbsence()
+	m.storeFailed(ctx)
 	m.c.Observe(Event{Kind: EventStoreDown})
 	m.c.Logger.DebugContext(ctx, "the cache does not answer: nobody can say whether a session stands", "error", cause)
 	return &Unavailable{Cause: cause}

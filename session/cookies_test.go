@@ -189,7 +189,7 @@ func TestAValueIsGoodUnderItsOwnNameOnly(t *testing.T) {
 	if !errors.Is(err, session.ErrUnreadable) {
 		t.Errorf("a session under another name: %v, want ErrUnreadable", err)
 	}
-	_, pending, err := h.Begin(nil, "/")
+	_, pending, err := h.Begin(nil, session.Errand{ReturnTo: "/"})
 	if err != nil {
 		t.Fatal(err)
 	}

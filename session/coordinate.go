@@ -240,7 +240,7 @@ func (m *Manager) renewed(s *Session, t Tokens) *Session {
 	if len(t.Claims) == 0 {
 		newer.Tokens.Claims = old.Claims
 	}
-	newer.keys, newer.ahead = m.markKeysOf(&newer), false
+	newer.keys, newer.ahead, newer.overdue = m.markKeysOf(&newer), false, false
 	return &newer
 }
 
@@ -292,7 +292,7 @@ func (m *Manager) keep(ctx context.Context, k kept) {
 	m.c.Observe(Event{Kind: EventRefreshDegraded})
 	m.c.Logger.WarnContext(ctx, "the cache did not take a refresh result: only this process knows it", "error", err)
 	here := w
-	if left := m.Expires(k.newer).Sub(m.c.Now()); m.c.Mode == ModeServer && left > ttl {
+	if left := m.keptUntil(k.newer).Sub(m.c.Now()); m.c.Mode == ModeServer && left > ttl {
 		here.TTL = min(left, kv.MaxTTL) // the store may still hold the old form, for as long as it is away
 	}
 	if _, err = m.local.Put(ctx, here); err != nil {

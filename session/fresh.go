@@ -13,6 +13,7 @@ import (
 type Need struct {
 	MinTTL time.Duration // life that must be left; capped at the token's whole life
 	Force  bool          // a new token, whatever is left
+	Brief  bool          // waits for a refresh no longer than who has a living token, even without one
 }
 
 // Fresh gives the session with an access token that is good enough, refreshed if it must be: exactly once, however many ask.
@@ -28,7 +29,7 @@ func (m *Manager) Fresh(ctx context.Context, s *Session, need Need) (*Session, e
 		if s.Tokens.RefreshToken == "" {
 			return m.withoutRefresh(s)
 		}
-		newer, err := m.await(ctx, s)
+		newer, err := m.await(ctx, s, need.Brief)
 		if err != nil {
 			return m.despite(s, err)
 		}
@@ -96,6 +97,7 @@ func (m *Manager) despite(s *Session, err error) (*Session, error) {
 	if s.Left(m.c.Now()) > 0 {
 		return s, nil
 	}
+	m.usedInVain(s.ID)
 	var u *Unavailable
 	if errors.As(err, &u) {
 		return nil, err
@@ -105,7 +107,7 @@ func (m *Manager) despite(s *Session, err error) (*Session, error) {
 
 // await joins the one flight of this form of the session, or starts it, and waits as long as the caller may wait. The flight
 // has a context of its own: a browser that hangs up does not stop a rotation that others wait for.
-func (m *Manager) await(ctx context.Context, s *Session) (*Session, error) {
+func (m *Manager) await(ctx context.Context, s *Session, brief bool) (*Session, error) {
 	living := s.Left(m.c.Now())
 	if last, ok := m.recent.Get(s.ID); ok && last.failures > 0 && living == 0 {
 		if wait := last.notBefore.Sub(m.c.Now()); wait > 0 {
@@ -119,7 +121,7 @@ func (m *Manager) await(ctx context.Context, s *Session) (*Session, error) {
 	m.running.add() // here, and not in the flight: a process that stops must know of it before it runs
 	flight := m.flights.DoChan(recordKey(s), func() (any, error) { return m.fly(ctx, s) })
 	patience := m.t.WaitDead
-	if living > 0 {
+	if living > 0 || brief {
 		patience = m.t.WaitLiving
 	}
 	timer := time.NewTimer(patience)

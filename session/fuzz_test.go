@@ -25,7 +25,7 @@ func FuzzLoad(f *testing.F) {
 		header := []string{one, two}
 		s, err := h.Load(t.Context(), header)
 		// Only the very text that was sealed opens (also in chunks), and the fuzzer cannot make another.
-		if s != nil && !strings.Contains(one+two, sealed[len(sealed)/2:][:40]) {
+		if s != nil && !strings.Contains(one+two, sealed) {
 			t.Fatalf("%q %q gave the session %v", one, two, s.ID)
 		}
 		if s == nil && !errors.Is(err, session.ErrNone) && !errors.Is(err, session.ErrUnreadable) {
@@ -81,7 +81,7 @@ func FuzzTake(f *testing.F) {
 	f.Add(b.cookies[0].Name+"="+flip(b.cookies[0].Value, 12), p.State)
 	f.Add(cookieName+".p.=; "+cookieName+".p.x", "")
 	f.Fuzz(func(t *testing.T, header, state string) {
-		if _, cookies, err := h.Begin([]string{header}, "/"); err != nil || len(cookies) == 0 || len(cookies) > 65 {
+		if _, cookies, err := h.Begin([]string{header}, session.Errand{ReturnTo: "/"}); err != nil || len(cookies) == 0 || len(cookies) > 65 {
 			t.Fatalf("begin: %d cookies, %v", len(cookies), err)
 		}
 		_, _, err := h.Take(t.Context(), []string{header}, state)

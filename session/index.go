@@ -146,8 +146,10 @@ func (m *Manager) present(ctx context.Context, all []member) ([]member, error) {
 			return nil, err
 		}
 		for i, e := range entries {
+			seen, _ := storedSeen(e.Value)
+			_, idle := m.seemsIdle(chunk[i].id, seen)
 			// One that has just been enlisted may not stand there yet.
-			if e.Version != kv.Absent || m.c.Now().Sub(chunk[i].started) < time.Minute {
+			if e.Version != kv.Absent && !idle || m.c.Now().Sub(chunk[i].started) < time.Minute {
 				out = append(out, chunk[i])
 			}
 		}

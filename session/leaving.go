@@ -2,21 +2,31 @@ package session
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/http"
 	"time"
 )
 
-// leavingVersion is the first byte of the note that a sign-out leaves.
-const leavingVersion = 1
+// The note that a sign-out leaves begins with its version. Where no language was chosen the first serves: replicas that do not know the
+// second read it.
+const (
+	leavingVersion     = 1 // time, returnTo
+	leavingLangVersion = 2 // time, language, returnTo
+)
 
-// Leave gives the cookie that remembers where a sign-out leads: Cognito's logout echoes no state, so the browser carries the
+// Leave gives the cookie that remembers where a sign-out leads, and in which language the page at its end is; either may be "". Cognito's logout echoes no state, so the browser carries the
 // note to the sign-out callback itself. It is good for PendingLife.
-func (m *Manager) Leave(returnTo string) ([]*http.Cookie, error) {
-	if len(returnTo) > MaxReturnTo {
-		return nil, fmt.Errorf("session: returnTo of %d bytes, want at most %d", len(returnTo), MaxReturnTo)
+func (m *Manager) Leave(returnTo, lang string) ([]*http.Cookie, error) {
+	if err := (Errand{ReturnTo: returnTo, Lang: lang}).check(); err != nil {
+		return nil, err
 	}
-	plain := binary.AppendUvarint([]byte{leavingVersion}, uint64(m.c.Now().Unix()))
+	version := byte(leavingVersion)
+	if lang != "" {
+		version = leavingLangVersion
+	}
+	plain := binary.AppendUvarint([]byte{version}, uint64(m.c.Now().Unix()))
+	if lang != "" {
+		plain = appendRun(plain, lang)
+	}
 	sealed, err := m.sealer.seal(m.leavingName(), append(plain, returnTo...))
 	if err != nil {
 		return nil, err
@@ -24,23 +34,27 @@ func (m *Manager) Leave(returnTo string) ([]*http.Cookie, error) {
 	return []*http.Cookie{m.cookieAs(m.leavingName(), sealed, int(PendingLife/time.Second), http.SameSiteLaxMode)}, nil
 }
 
-// Left gives the place that Leave remembered, "" if there is none, and the cookies that delete the note.
-func (m *Manager) Left(header []string) (returnTo string, gone []*http.Cookie) {
+// Left gives what Leave remembered, "" if there is nothing, and the cookies that delete the note.
+func (m *Manager) Left(header []string) (returnTo, lang string, gone []*http.Cookie) {
 	for _, b := range m.ours(header) {
 		if b.name != m.leavingName() {
 			continue
 		}
 		gone = []*http.Cookie{m.cookieAs(b.name, "", -1, http.SameSiteLaxMode)}
 		plain, ok := m.sealer.open(b.name, b.value)
-		if !ok || len(plain) < 2 || plain[0] != leavingVersion {
+		if !ok || len(plain) < 2 || plain[0] != leavingVersion && plain[0] != leavingLangVersion {
 			continue
 		}
-		at, n := binary.Uvarint(plain[1:])
-		if n > 0 && m.c.Now().Before(time.Unix(int64(at), 0).Add(PendingLife)) {
-			return string(plain[1+n:]), gone
+		r := &reader{b: plain[1:]}
+		at, chosen := r.seconds(), ""
+		if plain[0] == leavingLangVersion {
+			chosen = string(r.run())
+		}
+		if !r.bad && m.c.Now().Before(time.Unix(at, 0).Add(PendingLife)) {
+			return string(r.b), chosen, gone
 		}
 	}
-	return "", gone
+	return "", "", gone
 }
 
 func (m *Manager) leavingName() string { return m.c.CookieName + ".o" }

@@ -46,7 +46,11 @@ func (m *Manager) Sessions(ctx context.Context, s *Session) ([]Listed, error) {
 	over, _ := readDeadline(e.Value) // what it ends is taken out of the store a moment later
 	var out []Listed
 	for i, one := range all {
-		if seen, ok := storedSeen(entries[i].Value); ok && !over.ends(&Session{ID: one.id, Started: one.started}) {
+		seen, ok := storedSeen(entries[i].Value)
+		if _, idle := m.seemsIdle(one.id, seen); idle && one.id != s.ID {
+			continue // the store keeps it for longer than it lasts
+		}
+		if ok && !over.ends(&Session{ID: one.id, Started: one.started}) {
 			out = append(out, Listed{ID: one.id.String(), Device: one.device, Started: one.started, Seen: seen, Current: one.id == s.ID})
 		}
 	}

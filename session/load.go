@@ -10,7 +10,8 @@ import (
 
 // Load gives the session that the browser brought in its Cookie header lines. ErrNone: it brought none. ErrUnreadable: what
 // it brought is none of ours. *Ended: the session is over. A store that does not answer never ends a session: in cookie mode its
-// revocations are then not seen, which is observed as EventRevocationBlind; in server mode the answer is *Unavailable. So it is, in
+// revocations are then not seen, which is observed as EventRevocationBlind; in server mode the answer is *Unavailable. Nor does one that
+// takes no writes: what it could not be told of is no idleness. *Unavailable it is, in
 // both modes, of a cookie that may be sealed under a key which was stored a moment ago and may not be read yet.
 func (m *Manager) Load(ctx context.Context, header []string) (*Session, error) {
 	all := m.ours(header)
@@ -36,7 +37,9 @@ func (m *Manager) Load(ctx context.Context, header []string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s = m.proven(ctx, s)
+	if s, err = m.seen(ctx, m.proven(ctx, s)); err != nil {
+		return nil, err
+	}
 	return s, m.alive(ctx, s)
 }
 
@@ -111,16 +114,21 @@ func (m *Manager) lifetime(s *Session) error {
 // browser's cookie is always worth one.
 func (m *Manager) Slide(ctx context.Context, s *Session) (*Session, bool) {
 	now := m.c.Now().Truncate(time.Second)
-	if m.c.IdleTimeout <= 0 || now.Sub(s.Seen) < max(time.Second, m.c.IdleTimeout/10) {
+	if m.c.IdleTimeout <= 0 || !s.overdue && now.Sub(s.Seen) < max(time.Second, m.c.IdleTimeout/10) {
 		return s, s.ahead && !m.superseded(ctx, s)
 	}
 	if m.c.Mode == ModeCookie && s.Tokens.RefreshToken != "" && m.superseded(ctx, s) {
 		return s, false
 	}
 	slid := *s
-	slid.Seen = now
-	if m.c.Mode == ModeServer && m.replace(ctx, s, &slid) != nil {
-		return s, false // somebody else has seen it, renewed it or ended it meanwhile, or the store is down: sliding can wait
+	slid.Seen, slid.overdue = now, false
+	if m.c.Mode == ModeServer {
+		if err := m.replace(ctx, s, &slid); err != nil {
+			if !errors.Is(err, kv.ErrConflict) { // else somebody else has seen it, renewed it or ended it meanwhile
+				m.usedInVain(s.ID)
+			}
+			return s, false
+		}
 	}
 	return &slid, true
 }
@@ -131,10 +139,14 @@ func (m *Manager) superseded(ctx context.Context, s *Session) bool {
 	if err != nil && !errors.Is(err, kv.ErrNotFound) {
 		// Nobody can say. An overwritten refresh token is lost, so sliding waits; but not until the session is over by idleness, if there
 		// is such a thing, or an outage would end those who are at work.
-		if m.c.IdleTimeout <= 0 || m.c.Now().Sub(s.Seen) < m.c.IdleTimeout/2 {
+		m.notWritten(ctx, err)
+		if m.c.IdleTimeout <= 0 || !s.overdue && m.c.Now().Sub(s.Seen) < m.c.IdleTimeout/2 {
+			m.usedInVain(s.ID)
 			return true
 		}
 		e, _ = m.local.Get(ctx, recordKey(s))
+	} else if m.c.Mode == ModeCookie {
+		m.unnoted.over()
 	}
 	return record(e.Value).is(stateLeased) || m.successor(ctx, s) != nil
 }

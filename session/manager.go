@@ -109,6 +109,7 @@ const (
 	EventAdoption        EventKind = "adoption"   // a session that began elsewhere was brought
 	EventEnded           EventKind = "ended"      // this process ended a session, or all of a group; Outcome is the Reason
 	EventStoreDown       EventKind = "store_down" // server mode: the store does not answer, and nobody can say whether a session stands
+	EventIdleBlind       EventKind = "idle_blind" // the store did not take, or could not be asked for, what an idle time-out goes by
 )
 
 // Manager keeps sessions. Make it with New; its methods are safe for concurrent use.
@@ -128,6 +129,7 @@ type Manager struct {
 	marked   *lru.Cache[ID, []string] // server mode: session → its mark keys, so that one call looks for all
 	unread   series                   // faults of the store when it was asked what stands
 	unleased series                   // and when a lease was to be taken
+	unnoted  *unnoted                 // use of sessions that could not be written
 	absent   atomic.Int64             // server mode: when the store was last seen to be away, Unix milliseconds; see settling
 }
 
@@ -165,6 +167,9 @@ func New(c Config) (*Manager, error) {
 		return nil, err
 	}
 	if m.marked, err = lru.New[ID, []string](markedSessions); err != nil {
+		return nil, err
+	}
+	if m.unnoted, err = newUnnoted(); err != nil {
 		return nil, err
 	}
 	m.recent, err = lru.New[ID, attempt](recentAttempts)

@@ -178,7 +178,7 @@ func (m *Manager) Run(ctx context.Context) {
 }
 
 // lookAfter looks whether what is watched still stands: messages may have been missed. A session that is watched since long is known here
-// in an old form, so what is over with a form alone, by idleness or a refusal, is no news.
+// in an old form, so what is over with a form alone, by a refusal, is no news.
 func (m *Manager) lookAfter(ctx context.Context) {
 	var looks errgroup.Group
 	looks.SetLimit(atOnce)
@@ -188,7 +188,7 @@ func (m *Manager) lookAfter(ctx context.Context) {
 		}
 		looks.Go(func() error {
 			var ended *Ended
-			if errors.As(m.Alive(ctx, s), &ended) && ended.Reason != ReasonIdle && ended.Reason != ReasonRefused {
+			if errors.As(m.Alive(ctx, s), &ended) && ended.Reason != ReasonRefused {
 				m.watches.hear(endedNews(s.ID, math.MaxUint32, ended.Reason))
 			}
 			return nil

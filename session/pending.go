@@ -26,9 +26,18 @@ const (
 	MaxPending = 5
 	// MaxReturnTo bounds where a pending sign-in leads, in bytes: it is carried in a cookie.
 	MaxReturnTo = 1024
+	// MaxChoice bounds each of the other things that a pending sign-in remembers, in bytes.
+	MaxChoice = 128
 	// maxPendingBytes bounds all pending sign-ins of a browser together, names and values.
 	maxPendingBytes = 6 << 10
 )
+
+// Errand is what a sign-in was begun with and is needed when the browser comes back. Nothing in it is secret, and nothing personal.
+type Errand struct {
+	ReturnTo         string // at most MaxReturnTo bytes
+	Lang             string // language that was chosen for our pages, a BCP 47 tag of at most MaxChoice bytes; "": none was
+	IdentityProvider string // that was chosen at the provider, at most MaxChoice bytes; "": none was
+}
 
 // Pending is a sign-in that was sent to the provider and has not come back. All its secrets come from one random seed, which
 // the browser keeps sealed: a state is good only in the browser that began it.
@@ -36,29 +45,30 @@ type Pending struct {
 	State    string // 128 bits, base64url without padding: Cognito encodes other characters differently from time to time
 	Nonce    string // OIDC Core 1.0, section 3.1.2.1
 	Verifier string // PKCE code verifier, 43 characters (RFC 7636, section 4.1)
-	ReturnTo string
-	Begun    time.Time
+	Errand
+	Begun time.Time
 }
 
-const pendingVersion = 1
+// What is sealed begins with its version. Where nothing was chosen the first serves: replicas that do not know the second read it.
+const (
+	pendingVersion       = 1 // seed, time, returnTo
+	pendingChoiceVersion = 2 // seed, time, language, identity provider, returnTo
+)
 
 // Begin makes a pending sign-in and gives the cookies to set: its own, and deletions of those that must give way.
-func (m *Manager) Begin(header []string, returnTo string) (Pending, []*http.Cookie, error) {
-	if len(returnTo) > MaxReturnTo {
-		return Pending{}, nil, fmt.Errorf("session: returnTo of %d bytes, want at most %d", len(returnTo), MaxReturnTo)
+func (m *Manager) Begin(header []string, e Errand) (Pending, []*http.Cookie, error) {
+	if err := e.check(); err != nil {
+		return Pending{}, nil, err
 	}
 	seed := make([]byte, 32)
 	_, _ = rand.Read(seed) // never fails (crypto/rand)
 	now := m.c.Now()
-	p, err := pendingFrom(seed, now.Unix(), returnTo)
+	p, err := pendingFrom(seed, now.Unix(), e)
 	if err != nil {
 		return Pending{}, nil, err
 	}
-	plain := append([]byte{pendingVersion}, seed...)
-	plain = binary.AppendUvarint(plain, uint64(now.Unix()))
-	plain = append(plain, returnTo...)
 	name := m.pendingName(p.State)
-	sealed, err := m.sealer.seal(name, plain)
+	sealed, err := m.sealer.seal(name, packPending(seed, now.Unix(), e))
 	if err != nil {
 		return Pending{}, nil, err
 	}
@@ -171,22 +181,55 @@ func (m *Manager) useUp(ctx context.Context, state string) error {
 
 func (m *Manager) openPending(b brought) (Pending, bool) {
 	plain, ok := m.sealer.open(b.name, b.value)
-	if !ok || len(plain) < 33 || plain[0] != pendingVersion {
+	if !ok || len(plain) < 33 || plain[0] != pendingVersion && plain[0] != pendingChoiceVersion {
 		return Pending{}, false
 	}
-	begun, n := binary.Uvarint(plain[33:])
-	if n <= 0 {
+	var e Errand
+	r := &reader{b: plain[33:]}
+	begun := r.seconds()
+	if plain[0] == pendingChoiceVersion {
+		e.Lang, e.IdentityProvider = string(r.run()), string(r.run())
+	}
+	e.ReturnTo = string(r.b)
+	if r.bad {
 		return Pending{}, false
 	}
-	p, err := pendingFrom(plain[1:33], int64(begun), string(plain[33+n:]))
+	p, err := pendingFrom(plain[1:33], begun, e)
 	if err != nil || !m.c.Now().Before(p.Begun.Add(PendingLife)) {
 		return Pending{}, false
 	}
 	return p, true
 }
 
-func pendingFrom(seed []byte, begun int64, returnTo string) (Pending, error) {
-	p := Pending{ReturnTo: returnTo, Begun: time.Unix(begun, 0)}
+func packPending(seed []byte, begun int64, e Errand) []byte {
+	version := byte(pendingVersion)
+	if e.Lang != "" || e.IdentityProvider != "" {
+		version = pendingChoiceVersion
+	}
+	plain := binary.AppendUvarint(append([]byte{version}, seed...), uint64(begun))
+	if version == pendingChoiceVersion {
+		plain = appendRun(appendRun(plain, e.Lang), e.IdentityProvider)
+	}
+	return append(plain, e.ReturnTo...)
+}
+
+func (e Errand) check() error {
+	for _, part := range []struct {
+		name  string
+		size  int
+		limit int
+	}{
+		{"returnTo", len(e.ReturnTo), MaxReturnTo}, {"language", len(e.Lang), MaxChoice}, {"identity provider", len(e.IdentityProvider), MaxChoice},
+	} {
+		if part.size > part.limit {
+			return fmt.Errorf("session: %s of %d bytes, want at most %d", part.name, part.size, part.limit)
+		}
+	}
+	return nil
+}
+
+func pendingFrom(seed []byte, begun int64, e Errand) (Pending, error) {
+	p := Pending{Errand: e, Begun: time.Unix(begun, 0)}
 	for _, d := range []struct {
 		field   *string
 		purpose string

@@ -15,7 +15,7 @@ import (
 // begin begins a sign-in in a browser.
 func (h *house) begin(t testing.TB, b *browser, returnTo string) session.Pending {
 	t.Helper()
-	p, cookies, err := h.Begin(b.header(), returnTo)
+	p, cookies, err := h.Begin(b.header(), session.Errand{ReturnTo: returnTo})
 	if err != nil {
 		t.Fatalf("begin: %v", err)
 	}
@@ -73,7 +73,7 @@ func TestSeveralTabsSignInAtOnce(t *testing.T) {
 	var all []session.Pending
 	var sets [][]*http.Cookie
 	for i := range session.MaxPending { // all begin before the first answer arrives
-		p, cookies, err := h.Begin(nil, fmt.Sprintf("/%d", i))
+		p, cookies, err := h.Begin(nil, session.Errand{ReturnTo: fmt.Sprintf("/%d", i)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,10 +243,10 @@ func TestAStoreThatIsDownDoesNotStopASignIn(t *testing.T) {
 
 func TestAReturnToTooLongIsRefused(t *testing.T) {
 	h := newHouse(t)
-	if _, cookies, err := h.Begin(nil, strings.Repeat("/", session.MaxReturnTo+1)); err == nil || cookies != nil {
+	if _, cookies, err := h.Begin(nil, session.Errand{ReturnTo: strings.Repeat("/", session.MaxReturnTo+1)}); err == nil || cookies != nil {
 		t.Errorf("%d cookies, %v; want an error", len(cookies), err)
 	}
-	if cookies, err := h.Leave(strings.Repeat("/", session.MaxReturnTo+1)); err == nil || cookies != nil {
+	if cookies, err := h.Leave(strings.Repeat("/", session.MaxReturnTo+1), ""); err == nil || cookies != nil {
 		t.Errorf("after a sign-out: %d cookies, %v; want an error", len(cookies), err)
 	}
 }
@@ -254,7 +254,7 @@ func TestAReturnToTooLongIsRefused(t *testing.T) {
 // A strict cookie would not come along when the provider sends the browser back.
 func TestPendingCookiesAreAlwaysLax(t *testing.T) {
 	h := newHouse(t, func(c *session.Config) { c.SameSite = http.SameSiteStrictMode })
-	_, cookies, err := h.Begin(nil, "/")
+	_, cookies, err := h.Begin(nil, session.Errand{ReturnTo: "/"})
 	if err != nil || len(cookies) != 1 {
 		t.Fatalf("%d cookies, %v", len(cookies), err)
 	}
@@ -290,7 +290,7 @@ func TestWhereASignOutLeadsIsRememberedForItsBrowser(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHouse(t)
 		s, b := h.signIn(t)
-		cookies, err := h.Leave("/bye?x=1")
+		cookies, err := h.Leave("/bye?x=1", "ja")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,21 +299,21 @@ func TestWhereASignOutLeadsIsRememberedForItsBrowser(t *testing.T) {
 			t.Error("the note disturbs the session")
 		}
 		late := b.copy()
-		returnTo, gone := h.replica(t).Left(b.header())
+		returnTo, lang, gone := h.replica(t).Left(b.header())
 		b.take(gone)
-		if returnTo != "/bye?x=1" || b.names() != cookieName {
-			t.Errorf("leads to %q and leaves %q", returnTo, b.names())
+		if returnTo != "/bye?x=1" || lang != "ja" || b.names() != cookieName {
+			t.Errorf("leads to %q in %q and leaves %q", returnTo, lang, b.names())
 		}
-		if returnTo, gone := h.Left(b.header()); returnTo != "" || gone != nil {
+		if returnTo, lang, gone := h.Left(b.header()); returnTo+lang != "" || gone != nil {
 			t.Errorf("without a note it leads to %q", returnTo)
 		}
 		spoilt := late.copy()
 		spoilt.cookies[1] = pair(spoilt.cookies[1].Name, late.cookies[0].Value)
-		if returnTo, gone := h.Left(spoilt.header()); returnTo != "" || len(gone) != 1 {
+		if returnTo, lang, gone := h.Left(spoilt.header()); returnTo+lang != "" || len(gone) != 1 {
 			t.Errorf("a note that is a session leads to %q, %v", returnTo, gone)
 		}
 		pass(session.PendingLife)
-		if returnTo, gone := h.Left(late.header()); returnTo != "" || len(gone) != 1 {
+		if returnTo, lang, gone := h.Left(late.header()); returnTo+lang != "" || len(gone) != 1 {
 			t.Errorf("an old note leads to %q, %v", returnTo, gone)
 		}
 	})

@@ -58,36 +58,49 @@ const clockSkew = 5 * time.Minute
 // begun since is said to have begun after that one, were it in the same second or by a clock that is behind.
 func (m *Manager) untilNow(ctx context.Context, g group) time.Time {
 	now := m.c.Now().Truncate(time.Second)
-	if last := m.lastDeadline(ctx, g.markKey()); !now.After(last) && last.Sub(now) < clockSkew {
+	if last := m.lastDeadlines(ctx, g.markKey())[0].until; !now.After(last) && last.Sub(now) < clockSkew {
 		return last.Add(time.Second)
 	}
 	return now
 }
 
 // beginning is when a session that begins now is said to have begun: later than the moment until which all sessions of its groups
-// have ended, which may lie within the same second.
+// have ended, which may lie within the same second. But where the provider has ended its own session since it granted these tokens, they
+// are over with it: then it is the moment of that.
 func (m *Manager) beginning(ctx context.Context, t Tokens) time.Time {
 	now := m.c.Now().Truncate(time.Second)
-	var keys []string
-	for _, g := range m.groupsOf(t) {
+	groups := m.groupsOf(t)
+	keys := make([]string, 0, len(groups))
+	for _, g := range groups {
 		keys = append(keys, g.markKey())
 	}
-	if last := m.lastDeadline(ctx, keys...); !now.After(last) && last.Sub(now) < 2*clockSkew {
+	var last time.Time
+	for i, d := range m.lastDeadlines(ctx, keys...) {
+		if groups[i].kind == groupProvider && d.reason == ReasonProvider && !t.Issued.Truncate(time.Second).After(d.until) {
+			return d.until
+		}
+		if d.until.After(last) {
+			last = d.until
+		}
+	}
+	if !now.After(last) && last.Sub(now) < 2*clockSkew {
 		return last.Add(time.Second)
 	}
 	return now
 }
 
-// lastDeadline is the latest moment under the keys, here or in the store. A store that does not answer knows of none.
-func (m *Manager) lastDeadline(ctx context.Context, keys ...string) (last time.Time) {
+// lastDeadlines are what stands under each key, here or in the store, whichever has the later moment. A store that does not answer knows
+// of none.
+func (m *Manager) lastDeadlines(ctx context.Context, keys ...string) []deadline {
+	last := make([]deadline, len(keys))
 	for _, store := range []kv.Store{m.local, m.c.Store} {
 		found, err := store.GetMany(ctx, keys...)
 		if err != nil {
 			continue
 		}
-		for _, e := range found {
-			if d, ok := readDeadline(e.Value); ok && d.until.After(last) {
-				last = d.until
+		for i, e := range found {
+			if d, ok := readDeadline(e.Value); ok && d.until.After(last[i].until) {
+				last[i] = d
 			}
 		}
 	}

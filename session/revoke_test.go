@@ -276,3 +276,35 @@ func TestWhatWasMissedIsLookedUp(t *testing.T) {
 		})
 	}
 }
+
+// The provider's logout may arrive while the code's exchange is under way, and a session that is moved past it would survive. Another of
+// the same person's sign-ins, or one that the provider granted later, is not concerned.
+func TestALogoutDuringASignInEndsWhatComesOfIt(t *testing.T) {
+	bothModes(t, func(t *testing.T, here, there *house) {
+		granted := func(sid string) session.Tokens {
+			tokens := here.provider.grant()
+			tokens.Subject, tokens.ProviderID = "ada", sid
+			return tokens
+		}
+		during, other := granted("sid1"), granted("sid2")
+		pass(2 * time.Second)
+		if err := there.Revoke(t.Context(), session.Whose{Subject: "ada", ProviderID: "sid1"}, session.ReasonProvider); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		for _, c := range []struct {
+			tokens session.Tokens
+			over   bool
+		}{{during, true}, {other, false}, {granted("sid1"), false}} {
+			_, cookies, err := here.Start(t.Context(), c.tokens, nil, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := &browser{}
+			b.take(cookies)
+			if _, err = here.Load(t.Context(), b.header()); errors.Is(err, session.ErrEnded) != c.over {
+				t.Errorf("%s: got %v, want it over: %v", c.tokens.ProviderID, err, c.over)
+			}
+		}
+	})
+}

@@ -215,7 +215,7 @@ func TestAPendingSignInOfANewKeyComesBackToAReplicaThatDoesNotKnowTheKeyYet(t *t
 		v.rotate()
 		early := late.replica(t, onRing(v.ring(t)))
 		b := &browser{}
-		p, cookies, err := early.Begin(nil, "/after")
+		p, cookies, err := early.Begin(nil, session.Errand{ReturnTo: "/after"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,7 +242,7 @@ func TestACookieOfAKeyThatMayNotBeReadYetIsKept(t *testing.T) {
 		early := late.replica(t, onRing(v.ring(t)))
 		s, b := early.signIn(t)
 		begun := &browser{}
-		p, cookies, err := early.Begin(nil, "/after")
+		p, cookies, err := early.Begin(nil, session.Errand{ReturnTo: "/after"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,7 @@
 //	Begin → Take → Start → cookie → Load → Fresh (due? one flight per session → lease in kv → Provider.Refresh → result) → End
 //
 // Read session.go for the values, manager.go for the front door, codec.go and seal.go for what is in the cookie, fresh.go
-// and coordinate.go for the refresh, marks.go, revoke.go and watch.go for its end, ticket.go and stored.go for server mode.
+// and coordinate.go for the refresh, marks.go, revoke.go and watch.go for its end, unnoted.go for idleness, ticket.go and stored.go for server mode.
 package session
 
 import (
@@ -50,6 +50,7 @@ type Session struct {
 	life    time.Duration // Config.MaxAge as it was at the sign-in, in whole seconds; 0: sealed by a release that did not note it
 	keys    []string      // of the records that can end it; see markKeysOf
 	ahead   bool          // cookie mode: newer than the cookie that was brought; see proven
+	overdue bool          // it would be over by idleness, could that be told; Seen is since when it counts as idle
 	ticket  ticket        // server mode: what the browser holds
 	version kv.Version    // server mode: of the entry that this form was read from, or written as
 }

@@ -147,16 +147,31 @@ func (m *Manager) put(ctx context.Context, s *Session, over kv.Version) error {
 	if err != nil {
 		return err
 	}
-	left := m.Expires(s).Sub(m.c.Now())
+	left := m.keptUntil(s).Sub(m.c.Now())
 	if left <= 0 {
 		return &Ended{Reason: ReasonExpired}
 	}
 	// A minute more: who comes at the very end is told why it is over.
 	v, err := m.c.Store.Put(ctx, kv.Write{Key: storedKey(s.ID), Value: sealed, TTL: min(left+time.Minute, kv.MaxTTL), If: over})
-	if err == nil {
+	switch {
+	case err == nil:
 		s.version = v
+		m.unnoted.over()
+	case !errors.Is(err, kv.ErrConflict):
+		m.notWritten(ctx, err)
 	}
 	return err
+}
+
+// keptUntil is how long the store keeps the session: an outage may last beyond its idle end, and it may have been in use.
+func (m *Manager) keptUntil(s *Session) time.Time {
+	end := m.Expires(s)
+	if idle := s.Seen.Add(m.c.IdleTimeout); m.c.IdleTimeout > 0 && !end.Before(idle) {
+		forever := *s
+		forever.Seen = idle.Add(spareTime)
+		end = m.Expires(&forever)
+	}
+	return end
 }
 
 // commit puts the newer form of a session into the store, in server mode, and gives the form that stands there then: somebody else's
@@ -171,7 +186,7 @@ func (m *Manager) commit(ctx context.Context, old, newer *Session) (*Session, er
 		return stands, err
 	}
 	m.insist(ctx, storedKey(newer.ID), untaken{
-		what: "a renewed session", until: m.Expires(newer),
+		what: "a renewed session", until: m.keptUntil(newer),
 		write: func(ctx context.Context) error {
 			_, err := m.commitOnce(ctx, old, newer)
 			if errors.Is(err, ErrEnded) {

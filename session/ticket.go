@@ -67,6 +67,9 @@ func (m *Manager) redeemAny(ctx context.Context, values []string) (*Session, err
 		}
 		m.c.Observe(Event{Kind: EventOpened})
 		s, err := m.redeem(ctx, t)
+		if errors.Is(err, ErrUnavailable) {
+			m.usedInVain(t.id())
+		}
 		if err == nil || errors.Is(err, ErrUnavailable) {
 			return s, err
 		}

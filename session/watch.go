@@ -31,6 +31,9 @@ func (m *Manager) Alive(ctx context.Context, s *Session) error {
 		if err != nil {
 			return err
 		}
+		if stands, err = m.seen(ctx, stands); err != nil {
+			return err
+		}
 		return m.alive(ctx, stands)
 	}
 	var ended *Ended

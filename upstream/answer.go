@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,11 +38,17 @@ func (p *passage) answer(res *http.Response) error {
 	sharedCaches(res.Header, p.visitor.known())
 	b := &answerBody{ReadCloser: res.Body, p: p, res: res}
 	res.Body = b
-	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind == "text/event-stream" {
+	if isEvents(res.Header.Get("Content-Type")) {
 		b.stream = &stream{p: p}
 		p.last(b.stream)
 	}
 	return nil
+}
+
+// isEvents reads a type as browsers do (WHATWG MIME Sniffing, section 4.4): what follows the first semicolon may be malformed.
+func isEvents(contentType string) bool {
+	essence, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.Trim(essence, " \t"), "text/event-stream")
 }
 
 func (p *passage) last(l lasting) {

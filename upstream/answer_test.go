@@ -96,13 +96,13 @@ func TestOurCookiesAreKeptFromCaches(t *testing.T) {
 	t.Parallel()
 	app := &seen{header: http.Header{
 		"Set-Cookie": {"a=1"}, "Cache-Control": {"public, s-maxage=60"}, "Expires": {"Tue, 06 May 2031 07:08:09 GMT"}, "Surrogate-Control": {"max-age=60"},
-		"Cdn-Cache-Control": {"max-age=60"}, "Vercel-Cdn-Cache-Control": {"max-age=60"}, "X-Accel-Expires": {"60"}, "Vary": {"rsc"},
+		"Cdn-Cache-Control": {"max-age=60"}, "Vercel-Cdn-Cache-Control": {"max-age=60"}, "Akamai-Cache-Control": {"max-age=60"}, "X-Accel-Expires": {"60"}, "Vary": {"rsc"},
 	}}
 	h := newHouse(t, app, func(o *options) { o.visitor.SetCookie = []string{"__Host-v=new; Path=/", "__Host-v.1=; Max-Age=0"} })
 	res, _ := h.ask(t, "GET / HTTP/1.1\nHost: x\n\n")
 	for name, want := range map[string][]string{
 		"Set-Cookie": {"a=1", "__Host-v=new; Path=/", "__Host-v.1=; Max-Age=0"}, "Cache-Control": {"private, no-store"}, "Vary": {"rsc", "Cookie"},
-		"Expires": nil, "Surrogate-Control": nil, "Cdn-Cache-Control": nil, "Vercel-Cdn-Cache-Control": nil, "X-Accel-Expires": nil,
+		"Expires": nil, "Surrogate-Control": nil, "Cdn-Cache-Control": nil, "Vercel-Cdn-Cache-Control": nil, "Akamai-Cache-Control": nil, "X-Accel-Expires": nil,
 	} {
 		if got := res.Header[name]; !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)

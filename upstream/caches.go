@@ -72,7 +72,7 @@ func directives(list string) []string {
 func forNobodyElse(h http.Header) {
 	for name := range h {
 		if name == "Expires" || name == "Pragma" || name == "Surrogate-Control" || name == "X-Accel-Expires" || name == "Edge-Control" ||
-			strings.HasSuffix(name, "Cdn-Cache-Control") {
+			strings.HasSuffix(name, "-Cache-Control") { // RFC 9213: CDN-Cache-Control, and each cache's own
 			delete(h, name)
 		}
 	}

@@ -203,24 +203,31 @@ func TestDrainCutsWhenItsTimeIsOver(t *testing.T) {
 
 func TestDrainEndsStreamsOfEvents(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-		_, _ = io.WriteString(w, "data: 1\n\n")
-		http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-	}), nil)
-	res, err := http.Get(h.url)
-	must(t, err)
-	defer res.Body.Close()
-	first := make([]byte, 9)
-	_, err = io.ReadFull(res.Body, first)
-	must(t, err)
-	must(t, h.app.Drain(t.Context()))
-	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) != 0 {
-		t.Errorf("got %q, %v, want an end", rest, err)
-	}
-	if h.logs.String() != "" {
-		t.Errorf("it was logged: %s", h.logs)
+	for _, kind := range []string{ // as browsers read them
+		"text/event-stream", "text/event-stream; charset=utf-8", "text/event-stream;charset=utf-8;charset=UTF-8", " Text/Event-Stream\t; charset", "text/event-stream;",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", kind)
+				_, _ = io.WriteString(w, "data: 1\n\n")
+				http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			}), nil)
+			res, err := http.Get(h.url)
+			must(t, err)
+			defer res.Body.Close()
+			first := make([]byte, 9)
+			_, err = io.ReadFull(res.Body, first)
+			must(t, err)
+			must(t, h.app.Drain(t.Context()))
+			if rest, err := io.ReadAll(res.Body); err != nil || len(rest) != 0 {
+				t.Errorf("got %q, %v, want an end", rest, err)
+			}
+			if h.logs.String() != "" {
+				t.Errorf("it was logged: %s", h.logs)
+			}
+		})
 	}
 }
 

@@ -67,7 +67,7 @@ func (c Claim) testID() string {
 
 // speaker is the name under which the person who is signed in speaks on the channel.
 func (d Demo) speaker() string {
-	return cmp.Or(d.claim("email"), d.claim("name"), d.claim("sub"), "somebody")
+	return cmp.Or(legible(d.claim("email")), legible(d.claim("name")), d.claim("sub"), "somebody")
 }
 
 // claim is the value of one of the claims; "" without it.

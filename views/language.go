@@ -47,10 +47,8 @@ type LanguageLink struct {
 // Language chooses what a request is answered in: the lang parameter where it names a language of ours, else the best match for
 // Accept-Language (RFC 9110 section 12.5.4), else English. Relatives match, so pt-PT is answered in pt-BR and zh-TW in zh-CN.
 func (v *Views) Language(langParam, acceptLanguage string) Language {
-	if len(langParam) <= maxLangParam {
-		if l, ok := v.languages.match(langParam); ok {
-			return l
-		}
+	if l, ok := v.Chosen(langParam); ok {
+		return l
 	}
 	if len(acceptLanguage) > maxAcceptLanguage {
 		// The first ones count most: cut after the last whole one that fits.
@@ -59,6 +57,14 @@ func (v *Views) Language(langParam, acceptLanguage string) Language {
 	}
 	l, _ := v.languages.match(acceptLanguage)
 	return l
+}
+
+// Chosen is the language of ours that a lang parameter names, or a relative of; false where it names none.
+func (v *Views) Chosen(langParam string) (Language, bool) {
+	if len(langParam) > maxLangParam {
+		return Language{}, false
+	}
+	return v.languages.match(langParam)
 }
 
 // LanguageLinks are the addresses of one page in every language: base with its lang parameter set and the rest of its

@@ -48,6 +48,11 @@ func TestLanguageIsChosen(t *testing.T) {
 			}
 		})
 	}
+	for param, want := range map[string]bool{"ja": true, "pt-PT": true, "": false, "de": false, "<script>": false, "ja" + strings.Repeat("-x", 40): false} {
+		if l, ok := v.Chosen(param); ok != want || ok && l != v.Language(param, "") {
+			t.Errorf("%q: got %s, %v, want it chosen: %v", param, l.Tag(), ok, want)
+		}
+	}
 	if got, want := (views.Language{}).Tag(), "en"; got != want {
 		t.Errorf("zero value: got %s, want %s", got, want)
 	}

@@ -406,7 +406,7 @@ func (p page) account(name string) templ.Component {
 			templ_7745c5c3_Var21 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		if name != "" {
+		if name = legible(name); name != "" {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "<p class=\"account\"><span class=\"account-label\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

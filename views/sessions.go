@@ -75,8 +75,57 @@ func (d Device) name(t *texts) string {
 	return t.UnknownDevice
 }
 
-// instant is a moment as all languages can read it, and toTheSecond as machines do.
-func instant(t time.Time) string     { return t.UTC().Format("2006-01-02 15:04") + " UTC" }
+// callsItsButton names the elements of the i-th row that its button is called by: first what it does, as it stands on it (WCAG 2.5.3), then
+// what tells this device from others of its kind, among which only one is in use here (2.4.6).
+func (d Device) callsItsButton(i int) string {
+	ids := []string{nth("end", i), nth("device", i)}
+	if d.Current {
+		ids = append(ids, nth("current", i))
+	}
+	if !d.Started.IsZero() {
+		ids = append(ids, nth("started", i))
+	}
+	return strings.Join(ids, " ")
+}
+
+// alike says whether two devices are of one kind and signed in within the same unit of time: then their rows say the same to that precision.
+func (d Device) alike(other Device, unit time.Duration) bool {
+	sameKind := d.Browser == other.Browser && d.System == other.System
+	return sameKind && d.Started.Truncate(unit).Equal(other.Started.Truncate(unit))
+}
+
+// needsSecond says whether the minute of its sign-in does not tell the i-th device from another.
+func (d Sessions) needsSecond(i int) bool {
+	for j, other := range d.List {
+		if j != i && other.alike(d.List[i], time.Minute) {
+			return true
+		}
+	}
+	return false
+}
+
+// name is that of the i-th device, with a number where not even the second tells it from one above.
+func (d Sessions) name(i int, t *texts) string {
+	name, number := d.List[i].name(t), 1
+	for _, above := range d.List[:i] {
+		if above.alike(d.List[i], time.Second) {
+			number++
+		}
+	}
+	if number > 1 {
+		name += " (" + strconv.Itoa(number) + ")"
+	}
+	return name
+}
+
+// instant is a moment as all languages can read it, with its second where that matters, and toTheSecond as machines do.
+func instant(t time.Time, exact bool) string {
+	if exact {
+		return t.UTC().Format("2006-01-02 15:04:05") + " UTC"
+	}
+	return t.UTC().Format("2006-01-02 15:04") + " UTC"
+}
+
 func toTheSecond(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // nth makes an element's id.

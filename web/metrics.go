@@ -46,7 +46,7 @@ func NewMetrics() *Metrics {
 			Name: "vestibule_refreshes_total", Help: "Ends of refresh flights: refreshed, adopted (made elsewhere), unavailable, or why the session was over (refused, untrusted, signed_out, ...).",
 		}, []string{"outcome"}),
 		degraded: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "vestibule_cache_degraded_total", Help: "What was done without the cache: a refresh coordinated in this process alone, a revocation not seen or not recorded, a session (server mode) that nobody can look up.",
+			Name: "vestibule_cache_degraded_total", Help: "What was done without the cache: a refresh coordinated in this process alone, a revocation not seen or not recorded, a session (server mode) that nobody can look up, use of a session (idle) that could not be noted.",
 		}, []string{"what"}),
 		secrets: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "vestibule_secret_refresh_failures_total", Help: "Secrets that could not be read afresh; the last good value is in use.",
@@ -94,6 +94,8 @@ func (m *Metrics) Session(e session.Event) {
 		m.degraded.WithLabelValues("revocation").Inc()
 	case session.EventStoreDown:
 		m.degraded.WithLabelValues("session").Inc()
+	case session.EventIdleBlind:
+		m.degraded.WithLabelValues("idle").Inc()
 	case session.EventEnded:
 		m.ended.WithLabelValues(e.Outcome).Inc()
 	case session.EventCookie:

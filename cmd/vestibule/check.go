@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -20,8 +21,8 @@ import (
 // checkTimeout bounds what check waits for the provider.
 const checkTimeout = 15 * time.Second
 
-// checkAppTimeout bounds what check waits for the application, which is near.
-const checkAppTimeout = 3 * time.Second
+// reachTimeout bounds what check waits for somebody to answer at an address.
+const reachTimeout = 3 * time.Second
 
 // check says every fault at once: of the configuration, of the secrets behind it, of the provider, of the cache. --offline leaves the network out.
 func check(ctx context.Context, p process, args []string) error {
@@ -63,7 +64,8 @@ func check(ctx context.Context, p process, args []string) error {
 	return err
 }
 
-// caution warns of what a good configuration may say and seldom means, and with the network of an application that is not there.
+// caution warns of what a good configuration may say and seldom means, and with the network of an application or a token endpoint that is not
+// there.
 func caution(ctx context.Context, pl plan) {
 	cfg, warn := pl.config, pl.log.Warn
 	if slices.ContainsFunc(cfg.Proxies(), func(p netip.Prefix) bool { return p.Bits() == 0 }) {
@@ -76,16 +78,27 @@ func caution(ctx context.Context, pl plan) {
 	if name := cfg.CookieName(); cfg.Secure() && (len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix)) {
 		warn("the session cookie's name does not start with __Host-: other hosts of the same domain can overwrite the cookie; leave the name out for the default", "key", "session.cookie_name")
 	}
-	if target := cfg.Application(); target != nil && !pl.offline {
+	if pl.offline {
+		return
+	}
+	if target := cfg.Application(); target != nil {
 		if err := reach(ctx, target); err != nil {
 			warn("nobody answers where the application should be: start it, or name where it listens", "key", "app.url", "error", err)
+		}
+	}
+	if target, err := url.Parse(cfg.Machine.TokenURL); err == nil && cfg.Machine.Enabled && target.Host != "" {
+		if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: target}); err == nil && proxy != nil {
+			target = proxy // whom the machine package connects to then
+		}
+		if err := reach(ctx, target); err != nil {
+			warn("nobody answers where machine tokens are asked for: name the provider's token endpoint, or leave it out for the one that discovery names", "key", "machine.token_url", "error", err)
 		}
 	}
 }
 
 // reach connects to the host of a URL and says nothing there.
 func reach(ctx context.Context, u *url.URL) error {
-	ctx, cancel := context.WithTimeout(ctx, checkAppTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	port := cmp.Or(u.Port(), u.Scheme) // the schemes are names of their ports
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
@@ -116,7 +129,7 @@ func checkCache(ctx context.Context, pl plan, known config.Faults) config.Faults
 		return config.Faults{{Key: "cache.url", Problem: err.Error(), Hint: "see docs/operating.md"}}
 	}
 	defer s.close()
-	return askCache(ctx, s)
+	return tryCache(ctx, pl, s)
 }
 
 // checkProvider reaches the issuer, if the configuration says where it is. What else is at fault does not keep it from being asked.

@@ -17,11 +17,13 @@ import (
 type machineSecret struct{ own, upstream secret.Value }
 
 // resolveMachines reads the secrets of the machine clients; read adds what is wrong to the faults, under the key it is given.
-func resolveMachines(cfg *config.Config, read func(key string, ref config.SecretRef) secret.Value) []machineSecret {
+func resolveMachines(cfg *config.Config, read readSecret) []machineSecret {
 	var out []machineSecret
 	for i, client := range cfg.Machine.Clients {
 		at := fmt.Sprintf("machine.clients[%d].", i)
-		out = append(out, machineSecret{read(at+"secret", client.Secret), read(at+"upstream_secret", client.UpstreamSecret)})
+		out = append(out, machineSecret{
+			read(at+"secret", client.Secret, noShorter(machine.MinSecret, "bytes")), read(at+"upstream_secret", client.UpstreamSecret, nil),
+		})
 	}
 	return out
 }

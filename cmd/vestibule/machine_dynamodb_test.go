@@ -114,7 +114,8 @@ func TestCheckSaysHowToMakeAMissingTable(t *testing.T) {
 	if status, said := asked(before); status != 0 {
 		t.Errorf("with the table: got %d %q", status, said)
 	}
-	if all, _ := tableContents(t, server, before); strings.Contains(all, `"pk"`) {
-		t.Errorf("check wrote into the table: %s", all)
+	all, _ := tableContents(t, server, before)
+	if strings.Count(all, `"pk"`) != 3 || strings.Count(all, `"exp":{"N":"0"}`) != 1 || strings.Count(all, `"ttl"`) != 2 {
+		t.Errorf("check left %s, want the tombstone of what it tried, and its message with the count of messages", all)
 	}
 }

@@ -56,6 +56,12 @@ func TestTheFirstUseOfANewKeyInItsFileEndsTheOldOne(t *testing.T) {
 	wants("the new key", fresh, http.StatusOK)
 	wants("the old key afterwards", old, http.StatusUnauthorized)
 	wants("the new key again", fresh, http.StatusOK)
+	write(own, "x") // as start would refuse it
+	wants("one that is too short", "x", http.StatusUnauthorized)
+	wants("the last good one", fresh, http.StatusOK)
 	c.Transport.(*http.Transport).CloseIdleConnections()
 	stopped(t, p)
+	if log := p.errw.String(); !strings.Contains(log, "the last good value stays") || !strings.Contains(log, "is shorter than 16 bytes") {
+		t.Errorf("the log says %q, want that the short key was passed over, and why", log)
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -14,12 +15,15 @@ import (
 	"vestibule/web"
 )
 
-// checkCacheTimeout bounds what check waits for the cache.
-const checkCacheTimeout = 5 * time.Second
+const (
+	checkCacheTimeout = 5 * time.Second  // what check waits for the cache to answer
+	tryCacheTimeout   = 15 * time.Second // what it waits for all that it tries there
+)
 
 // store is what replicas share, and the way to let go of it.
 type store struct {
 	kv.Store
+	remote   kv.Store // the same without its guard
 	feed     kv.Feed
 	dearFeed bool // each message costs a write, or more
 	close    func()
@@ -35,7 +39,7 @@ func openStore(pl plan) (store, error) {
 	switch {
 	case url == "memory:":
 		memory := kv.NewMemory(kv.MemoryConfig{})
-		return store{Store: memory, feed: memory, close: func() {}}, nil
+		return store{Store: memory, remote: memory, feed: memory, close: func() {}}, nil
 	case scheme == "redis" || scheme == "rediss":
 		return openRedis(pl)
 	case scheme == "dynamodb":
@@ -51,7 +55,7 @@ func openRedis(pl plan) (store, error) {
 	}
 	guard := guarded(pl, remote, remote.Timeout())
 	// What a broken connection says at the end helps nobody.
-	return store{Store: guard, feed: remote, close: func() { _ = remote.Close() }}, nil
+	return store{Store: guard, remote: remote, feed: remote, close: func() { _ = remote.Close() }}, nil
 }
 
 func openDynamoDB(pl plan) (store, error) {
@@ -60,12 +64,14 @@ func openDynamoDB(pl plan) (store, error) {
 		return store{}, cacheFault(err.Error(), `see "DynamoDB" in docs/operating.md`)
 	}
 	guard := guarded(pl, remote, remote.Timeout())
-	return store{Store: guard, feed: remote, dearFeed: true, close: func() { _ = remote.Close() }}, nil
+	return store{Store: guard, remote: remote, feed: remote, dearFeed: true, close: func() { _ = remote.Close() }}, nil
 }
 
 // guarded puts the same guard before every store that lies behind a network.
 func guarded(pl plan, remote kv.Store, timeout time.Duration) kv.Store {
-	return kv.Guard(remote, kv.GuardConfig{Timeout: timeout, Observe: pl.metrics.Cache, Changed: reportCache(pl.log, pl.metrics)})
+	return kv.Guard(remote, kv.GuardConfig{
+		Timeout: timeout, Observe: pl.metrics.Cache, Changed: reportCache(pl.log, pl.metrics), Writes: reportWrites(pl.log, pl.metrics),
+	})
 }
 
 // advise warns of what is allowed and seldom meant.
@@ -80,11 +86,31 @@ func reportCache(log *slog.Logger, metrics *web.Metrics) func(open bool, fault e
 	return func(open bool, fault error) {
 		metrics.CacheLeftAlone(open)
 		if open {
-			log.Warn("the cache does not answer: it is left alone, and tried once a second", "error", fault)
+			log.Warn("the cache does not answer: it is left alone, and tried once a second", withCure(fault)...)
 		} else {
 			log.Info("the cache answers again")
 		}
 	}
+}
+
+// reportWrites says once that the cache takes no writes, and once that it does again.
+func reportWrites(log *slog.Logger, metrics *web.Metrics) func(refusal error) {
+	return func(refusal error) {
+		metrics.CacheRefusesWrites(refusal != nil)
+		if refusal != nil {
+			log.Warn("the cache refuses writes", withCure(refusal)...)
+		} else {
+			log.Info("the cache takes writes again")
+		}
+	}
+}
+
+// withCure is the error for a log line, with a hint where there is one of its own.
+func withCure(err error) []any {
+	if cure := knownCure(err); cure != "" {
+		return []any{"error", err, "hint", cure}
+	}
+	return []any{"error", err}
 }
 
 // askCache asks the cache whether it is there.
@@ -96,6 +122,39 @@ func askCache(ctx context.Context, s kv.Store) config.Faults {
 		return nil
 	}
 	return config.Faults{{Key: "cache.url", Problem: err.Error(), Hint: cacheHint(err)}}
+}
+
+// tryCache does with the cache what replicas do. One that refuses writes is a fault where sessions are kept in it; what cookie mode goes
+// without then is a warning, and so is a feed that is not heard, on which nothing depends.
+func tryCache(ctx context.Context, pl plan, s store) config.Faults {
+	if faults := askCache(ctx, s); len(faults) > 0 {
+		return faults
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryCacheTimeout)
+	defer cancel()
+	err := kv.Try(ctx, s.remote) // the guard would say in the log what is said here
+	refused := errors.Is(err, kv.ErrNoWrites)
+	if err != nil && !refused {
+		return config.Faults{{Key: "cache.url", Problem: err.Error(), Hint: cacheHint(err)}}
+	}
+	if unheard := tryFeed(ctx, s, refused); unheard != nil {
+		pl.log.Warn("replicas do not hear of each other: event streams learn late that a session is over", "key", "cache.url", "error", unheard, "hint", cacheHint(unheard))
+	}
+	switch {
+	case refused && sessionMode(pl.config) == session.ModeServer:
+		return config.Faults{{Key: "cache.url", Problem: "nobody can sign in, since sessions are kept in the cache: " + err.Error(), Hint: cacheHint(err)}}
+	case refused:
+		pl.log.Warn("the cache refuses writes: no ending is remembered there, and each process refreshes on its own", "key", "cache.url", "error", err, "hint", cacheHint(err))
+	}
+	return nil
+}
+
+// tryFeed is nil, too, for a feed that is made of writes where those are refused: that is said already.
+func tryFeed(ctx context.Context, s store, refused bool) error {
+	if refused && s.dearFeed {
+		return nil
+	}
+	return kv.TryFeed(ctx, s.feed)
 }
 
 func cacheFault(problem, hint string) error {

@@ -23,6 +23,17 @@ func TestEachTroubleWithTheCacheHasItsOwnCure(t *testing.T) {
 		"ERR DB index is out of range":                                                                                              "no database of that number",
 		"ERR unknown command 'sentinel', with args beginning with: 'get-master-addr-by-name' 'main'":                                "26379",
 		"ERR unknown command `SENTINEL`, with args beginning with:":                                                                 "26379",
+		"MOVED 5798 127.0.0.1:7001":                                                                                                 "add ?cluster=true",
+		"CLUSTERDOWN Hash slot not served":                                                                                          "add ?cluster=true",
+		"kv: the store takes no writes: READONLY You can't write against a read only replica. script: 4a3b, on @user_script:18.":    "name the server that takes writes",
+		"OOM command not allowed when used memory > 'maxmemory'.":                                                                   "maxmemory",
+		"NOREPLICAS Not enough good replicas to write.":                                                                             "min-replicas-to-write",
+		"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.":                          "make room",
+		"NOPERM this user has no permissions to run the 'evalsha' command":                                                          "the rights",
+		"ERR The user executing the script can't run this command or subcommand script: 4a3b, on @user_script:12.":                  "the rights",
+		"api error AccessDeniedException: User: x is not authorized to perform: dynamodb:PutItem":                                   "the rights",
+		"api error ProvisionedThroughputExceededException: too much":                                                                "more throughput",
+		"kv: what is published is not heard":                                                                                        "+subscribe",
 		"dial tcp 127.0.0.1:1: connect: connection refused":                                                                         "check that the address",
 	} {
 		if got := cacheHint(fmt.Errorf("redis: ping: %w", errors.New(says))); !strings.Contains(got, cure) {

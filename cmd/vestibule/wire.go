@@ -62,19 +62,20 @@ func resolve(ctx context.Context, pl plan, lookup func(string) (string, bool)) (
 	}
 	s := secrets{resolver: secret.NewResolver(c)}
 	var faults config.Faults
-	read := func(key string, ref config.SecretRef) secret.Value {
+	read := func(key string, ref config.SecretRef, rule func([]byte) error) secret.Value {
 		v, err := s.resolver.Resolve(ctx, ref.Reference())
 		if err != nil {
 			faults = append(faults, referenceFault(key, err))
+		} else if rule != nil {
+			if err := v.Require(rule); err != nil {
+				faults = append(faults, config.Fault{Key: key, Problem: err.Error(), Hint: `run "vestibule keygen"`})
+			}
 		}
 		return v
 	}
-	s.clientSecret = read("provider.client_secret", cfg.Provider.ClientSecret)
-	s.cacheURL = read("cache.url", cfg.Cache.URL)
-	s.adminToken = read("admin.token", cfg.Admin.Token)
-	if n := len(s.adminToken.Bytes()); s.adminToken.IsSet() && n < config.LeastAdminToken {
-		faults = append(faults, config.Fault{Key: "admin.token", Problem: fmt.Sprintf("is shorter than %d characters", config.LeastAdminToken), Hint: `run "vestibule keygen"`})
-	}
+	s.clientSecret = read("provider.client_secret", cfg.Provider.ClientSecret, nil)
+	s.cacheURL = read("cache.url", cfg.Cache.URL, nil)
+	s.adminToken = read("admin.token", cfg.Admin.Token, noShorter(config.LeastAdminToken, "characters"))
 	s.machines = resolveMachines(cfg, read)
 	var keys []secret.Value
 	for _, ref := range cfg.Session.Keys {
@@ -98,6 +99,19 @@ func resolve(ctx context.Context, pl plan, lookup func(string) (string, bool)) (
 		}
 	}
 	return s, faults
+}
+
+// readSecret reads what stands under a key, there or where it refers to. A rule holds now and for whatever is read later; nil: any value does.
+type readSecret func(key string, ref config.SecretRef, rule func([]byte) error) secret.Value
+
+// noShorter is the rule of a secret that is all that stands between its holder and something.
+func noShorter(least int, unit string) func([]byte) error {
+	return func(text []byte) error {
+		if len(text) < least {
+			return fmt.Errorf("is shorter than %d %s", least, unit)
+		}
+		return nil
+	}
 }
 
 func referenceFault(key string, err error) config.Fault {
@@ -214,7 +228,7 @@ func wireApp(cfg *config.Config, sessions *session.Manager, log *slog.Logger) (*
 	}
 	app, err := upstream.NewApp(upstream.AppConfig{
 		Target: cfg.Application(), PublicURL: cfg.Public(), Strip: strip, Owns: sessions.Owns,
-		Trusted: cfg.Proxies(), Logger: log,
+		Trusted: cfg.Proxies(), HeaderTimeout: cfg.App.Timeout, Logger: log,
 	})
 	if err != nil {
 		return nil, faultOf("app.url", err)

@@ -122,7 +122,7 @@ test("its types fit Amplify's and refuse misuse", async (t) => {
   }
 });
 
-test("what the types declare is what the module has, and nobody's token is in a message", async () => {
+test("what the types declare is what the module has", async () => {
   const [types, helper] = await Promise.all([readFile(join(FOLDER, "client.d.ts"), "utf8"), import(join(FOLDER, "client.js"))]);
   const declared = [...types.matchAll(/^export (?:const|function|class) (\w+)/gm)].map(([, name]) => name);
   assert.deepEqual(declared.sort(), Object.keys(helper).sort());

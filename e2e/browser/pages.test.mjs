@@ -2,7 +2,7 @@
 // the narrowest screen, and without a complaint from the browser.
 
 import assert from "node:assert/strict";
-import { look, withAxe } from "./support/looks.mjs";
+import { fitsAnyName, look, withAxe } from "./support/looks.mjs";
 import { suite } from "./support/suite.mjs";
 import { languages, refused, views } from "./support/views.mjs";
 
@@ -14,6 +14,7 @@ for (const [name, open] of Object.entries(views)) {
     await withAxe(context);
     await open(page, demo);
     await look(page, name);
+    if (!name.startsWith("provider-")) await fitsAnyName(page, name); // those have a name of their own
   });
 }
 
@@ -26,6 +27,7 @@ for (const [language, heading] of Object.entries(languages)) {
       assert.equal(await page.locator("html").getAttribute("lang"), language);
       assert.equal(await page.getByRole("heading", { level: 1 }).textContent(), heading);
       await look(page, `login-${language}`, ["light-desktop", "dark-phone"]);
+      await fitsAnyName(page, `login-${language}`);
     },
     { locale: language },
   );

@@ -72,6 +72,9 @@ person(
     assert.equal(await page.getByTestId("user-email").textContent(), alice.email);
     assert.match(await page.locator(".talk noscript p").textContent(), /^The channel needs JavaScript/);
     assert.equal(await page.getByTestId("text").isVisible(), false);
+    for (const empty of ["log", "messages", "channel-state", "opened-with"]) assert.equal(await page.getByTestId(empty).isVisible(), false, empty);
+    assert.equal(await page.getByText("This page opened a live channel").isVisible(), false);
+    assert.equal(await page.locator(".hero noscript p").isVisible(), true);
     await page.getByTestId("sign-out").click();
     await page.getByRole("heading", { name: "You are signed out" }).waitFor();
     await page.goto(demo.origin);

@@ -75,6 +75,9 @@ func TestThrottlingIsAFaultWithinTheTimeAndNeverAConflict(t *testing.T) {
 			if err == nil || errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrNotFound) || errors.Is(err, kv.ErrInvalid) {
 				t.Errorf("%s, %s: %v, want a fault", code, what, err)
 			}
+			if writes := strings.HasPrefix(what, "put") || what == "delete" || what == "acquiring"; errors.Is(err, kv.ErrNoWrites) != writes {
+				t.Errorf("%s, %s: %v, want ErrNoWrites of writes alone", code, what, err)
+			}
 			if took := time.Since(begun); took > 4*time.Second {
 				t.Errorf("%s, %s: it took %s, want a second at most", code, what, took)
 			}

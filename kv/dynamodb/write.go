@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 
 	"vestibule/kv"
 )
@@ -63,7 +65,7 @@ func (s *Store) write(ctx context.Context, doing string, c change) (kv.Version, 
 			return next, nil
 		}
 		if !errors.As(err, &broken) {
-			return 0, s.fault(doing, err)
+			return 0, s.fault(doing, refusal(err))
 		}
 		old, err := s.head(ctx, c.name)
 		if err != nil {
@@ -129,6 +131,19 @@ func (s *Store) put(ctx context.Context, c change, now time.Time, next kv.Versio
 	_, err := s.client.PutItem(ctx, &awsdynamodb.PutItemInput{
 		TableName: &s.table, Item: it, ConditionExpression: &condition, ExpressionAttributeValues: values,
 	})
+	return err
+}
+
+// refusal makes an ErrNoWrites of a write for which there is no throughput or no right: each is given for reads and for writes apart.
+func refusal(err error) error {
+	var answer smithy.APIError
+	if !errors.As(err, &answer) {
+		return err
+	}
+	switch answer.ErrorCode() {
+	case "ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "AccessDeniedException":
+		return fmt.Errorf("%w: %w", kv.ErrNoWrites, err)
+	}
 	return err
 }
 

@@ -30,6 +30,7 @@ func RunFeed(t *testing.T, open func(t *testing.T) (a, b kv.Feed)) {
 		{"a listener who takes its time holds up nobody", feedSlow},
 		{"Listen ends with ctx and leaves nothing behind", feedEnds},
 		{"Publish returns soon when ctx has ended", feedEndedContext},
+		{"what a set-up is checked with is heard", feedTried},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open) })
 	}

@@ -1,5 +1,5 @@
 // Package kvtest proves that a store and a feed keep the contracts of package kv. A new store is one package and one call each
-// of Run and RunFeed; nothing here knows how a store works. It also holds Faulty, a store that fails on request, for those who live on a store.
+// of Run and RunFeed, and of RunNoWrites if it can be brought to refuse them; nothing here knows how a store works. It also holds Faulty, a store that fails on request, for those who live on a store.
 package kvtest
 
 import (
@@ -45,6 +45,7 @@ func Run(t *testing.T, open Open) {
 		{"a lease whose taking was not answered is its holder's to take again, under a larger fence", leaseUnanswered},
 		{"a lease is withdrawn by its value, and nobody else's with it", leaseWithdrawn},
 		{"methods return soon when ctx has ended, and change all or nothing", endedContext},
+		{"what a set-up is checked with goes through", tried},
 		{"a lease under a ctx that has ended returns soon and is never half settled", leaseEndedContext},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open) })

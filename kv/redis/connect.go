@@ -2,13 +2,8 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -22,12 +17,11 @@ const (
 	maxRetries = 1
 	// idleTime is below the 350 s after which AWS load balancers forget a connection.
 	idleTime = 5 * time.Minute
-	maxPEM   = 1 << 20 // bytes of a certificate file
 )
 
 // connect makes the driver's client for one server, Sentinel or Cluster; it reaches for nothing yet.
 func connect(a address, c Config) (goredis.UniversalClient, error) {
-	config, err := a.tlsConfig()
+	dial, err := a.dialer(c.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +39,7 @@ func connect(a address, c Config) (goredis.UniversalClient, error) {
 		MaxRetries:            maxRetries, MinRetryBackoff: 2 * time.Millisecond, MaxRetryBackoff: 20 * time.Millisecond,
 		PoolSize: a.poolSize, ConnMaxIdleTime: idleTime,
 		PipelinePoolSize: -1, // GetMany is the common call: it uses the one pool that pool_size bounds
-		TLSConfig:        config,
+		Dialer:           dial,
 	}), nil
 }
 
@@ -58,61 +52,6 @@ func credentials(from secret.Value) func(context.Context) (string, string, error
 		}
 		return a.username, a.password, nil
 	}
-}
-
-func (a *address) tlsConfig() (*tls.Config, error) {
-	if !a.tls {
-		return nil, nil
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: a.files.serverName}
-	if a.files.ca != "" {
-		pem, err := readPEM(a.files.ca)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("ca_file: holds no certificate")
-		}
-	}
-	if a.files.cert == "" {
-		return c, nil
-	}
-	cert, err := readPEM(a.files.cert)
-	if err != nil {
-		return nil, fmt.Errorf("cert_file: %w", err)
-	}
-	key, err := readPEM(a.files.key)
-	if err != nil {
-		return nil, fmt.Errorf("key_file: %w", err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, errors.New("cert_file and key_file: are no certificate and its key")
-	}
-	c.Certificates = []tls.Certificate{pair}
-	return c, nil
-}
-
-// readPEM gives the cause without the path, which came out of a text that holds a password.
-func readPEM(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, cause(err)
-	}
-	defer f.Close()
-	pem, err := io.ReadAll(io.LimitReader(f, maxPEM))
-	if err != nil {
-		return nil, cause(err)
-	}
-	return pem, nil
-}
-
-func cause(err error) error {
-	if inner := errors.Unwrap(err); inner != nil {
-		return inner
-	}
-	return err
 }
 
 // driverLog passes on what the driver says of its connections. What matters of it comes as an error too.

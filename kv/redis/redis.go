@@ -27,7 +27,7 @@ import (
 type Config struct {
 	// URL says where the server is; its form is described in docs/operating.md. Required. Its user and password are read
 	// anew for each connection, so a Value that follows its reference follows a rotation of the password; the rest of the
-	// URL counts as it was at Open.
+	// URL counts as it was at Open, but the certificate files that it names are read again when they have changed.
 	URL secret.Value
 	// Logger hears warnings about the server's settings, and what the driver says at level debug; nil means silence.
 	Logger *slog.Logger
@@ -175,14 +175,36 @@ func (s *Store) Close() error { return s.client.Close() }
 
 // fault names what was being done. A refused password is read afresh, for the connections to come.
 func (s *Store) fault(ctx context.Context, doing string, err error) error {
-	switch {
-	case strings.Contains(err.Error(), "OOM command not allowed"): // older servers wrap it in the script's own error
-		return fmt.Errorf("redis: %s: %w: %w", doing, kv.ErrFull, err)
+	switch kind := refusal(doing, err); {
+	case kind != nil:
+		return fmt.Errorf("redis: %s: %w: %w", doing, kind, err)
 	case goredis.IsAuthError(err):
 		_ = s.url.Refresh(ctx) // reported by the resolver; reads are 10 s apart
 	}
 	s.lookAround(ctx)
 	return fmt.Errorf("redis: %s: %w", doing, err)
+}
+
+// refusal is the kind of a write that a server refuses while it may be read; nil for every other fault. Older servers wrap it in the
+// script's own error. The driver has tried once more where that may help; a connection to a server that turned READONLY it has closed, so
+// that the next one finds the server that took over.
+func refusal(doing string, err error) error {
+	text := err.Error()
+	if strings.Contains(text, "OOM command not allowed") {
+		return kv.ErrFull
+	}
+	if doing != "put" && doing != "delete" {
+		return nil
+	}
+	for _, code := range []string{"READONLY ", "NOREPLICAS ", "MISCONF ", "NOPERM "} {
+		if strings.HasPrefix(text, code) || strings.Contains(text, "-"+code) {
+			return kv.ErrNoWrites
+		}
+	}
+	if strings.Contains(text, "The user executing the script can't ") { // NOPERM within a script, until Redis 7.0
+		return kv.ErrNoWrites
+	}
+	return nil
 }
 
 // lookAround asks a Cluster, behind the caller's back, who its members are now. The driver does so once a minute and when a node

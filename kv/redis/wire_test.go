@@ -12,7 +12,8 @@ import (
 // wire stands before a server; it can be slow, and it can swallow what subscribers are sent without cutting their connections.
 type wire struct {
 	addr   string
-	delay  atomic.Int64 // of every answer, nanoseconds
+	server atomic.Pointer[string] // where new connections go
+	delay  atomic.Int64           // of every answer, nanoseconds
 	mu     sync.Mutex
 	open   map[*through]struct{}
 	closed bool
@@ -35,6 +36,7 @@ func newWire(t *testing.T, addr, server string) *wire {
 		t.Fatal(err)
 	}
 	w := &wire{addr: l.Addr().String(), open: map[*through]struct{}{}}
+	w.server.Store(&server)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -42,7 +44,7 @@ func newWire(t *testing.T, addr, server string) *wire {
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", server)
+			out, err := net.Dial("tcp", *w.server.Load())
 			if err != nil {
 				_ = in.Close()
 				continue

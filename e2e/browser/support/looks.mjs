@@ -10,6 +10,9 @@ const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 const NARROW = 320; // CSS pixels: WCAG 2.2, criterion 1.4.10 (reflow), and 1280 at a zoom of 400 %
 
+// Names that an application may have (brand.name, 64 characters at most): a word of everyday German, and the longest, in either direction.
+const LONG_NAMES = ["Donaudampfschifffahrtsgesellschaft", "W".repeat(64), "ש".repeat(64)];
+
 const SIZES = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } };
 const ALL = ["light-desktop", "light-phone", "dark-desktop", "dark-phone"];
 
@@ -34,6 +37,29 @@ async function assertAccessible(page, where) {
     return found.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ target, failureSummary }) => `${target} (${failureSummary})`).join("; ")}`);
   }, RULES);
   assert.deepEqual(violations, [], where);
+}
+
+// fitsAnyName gives the page an application of another name, and wants it to fit the narrowest screen all the same. The page is left so.
+export async function fitsAnyName(page, name) {
+  let brand = "Vestibule";
+  for (const long of LONG_NAMES) {
+    const told = await page.evaluate(
+      ([from, to]) => {
+        const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        let count = 0;
+        while (texts.nextNode()) {
+          if (!texts.currentNode.data.includes(from)) continue;
+          texts.currentNode.data = texts.currentNode.data.replaceAll(from, to);
+          count++;
+        }
+        return count;
+      },
+      [brand, long],
+    );
+    assert.notEqual(told, 0, `${name} does not name the application`);
+    brand = long;
+    await assertFits(page, `${name}, of ${long},`);
+  }
 }
 
 // assertFits names what sticks out, since a scroll bar alone does not.

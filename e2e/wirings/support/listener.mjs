@@ -7,15 +7,16 @@ import { createServer } from "node:http";
 const PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>Quayside</title><h1>Listening</h1>';
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455, section 1.3
 
-// startListener resolves to { heard, stop }. heard has for every request { method, target, body, headers }: headers as pairs, names
-// in small letters, in the order in which they came.
-export async function startListener({ port }) {
+// startListener resolves to { heard, stop }. answer(target) gives what it answers: { status, headers }, these in turn a name and a value.
+// heard has for every request { method, target, body, headers }: headers as pairs, names in small letters, in the order in which they came.
+export async function startListener({ port, answer = () => ({}) }) {
   const heard = [];
   const server = createServer(async (incoming, outgoing) => {
     const note = noted(incoming);
     for await (const part of incoming) note.body += part;
     heard.push(note);
-    outgoing.setHeader("Content-Type", "text/html").end(PAGE);
+    const { status = 200, headers = [] } = answer(note.target);
+    outgoing.writeHead(status, ["Content-Type", "text/html", ...headers]).end(status === 304 ? undefined : PAGE);
   });
   const sockets = new Set();
   server.on("upgrade", (incoming, socket) => {
