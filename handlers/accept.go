@@ -13,22 +13,12 @@ func prefersHTML(accept []string) bool {
 	return html > json || html == json && html > 0 && htmlNamed && !jsonNamed
 }
 
-// namesNoPage says whether Accept header lines name what is wanted, and no page is among it. "*/*" names nothing: curl and old browsers
-// send it alone.
-func namesNoPage(accept []string) bool {
-	named := false
-	for _, line := range accept {
-		for item := range strings.SplitSeq(line, ",") {
-			media, parameters, _ := strings.Cut(item, ";")
-			media = strings.ToLower(strings.TrimSpace(media))
-			q, ok := quality(parameters)
-			if ok && q > 0 && (fits(media, "text", "html") > fitAnything || media == "application/xhtml+xml") {
-				return false
-			}
-			named = named || media != "" && media != "*/*"
-		}
-	}
-	return named
+// takesNoPage says that what Accept header lines name leaves no room for a page. "*/*" does: curl and old browsers send it, and HTTP
+// clients add it to what they like better.
+func takesNoPage(accept []string) bool {
+	html, _ := liking(accept, "text", "html")
+	xhtml, _ := liking(accept, "application", "xhtml+xml")
+	return html == 0 && xhtml == 0 && strings.Trim(strings.Join(accept, ""), " ,") != ""
 }
 
 // liking is the weight of a media type, which the range decides that fits it most closely, and whether it is named in full.

@@ -33,7 +33,7 @@ func TestAPageIsForWhoLikesItBetter(t *testing.T) {
 	}
 }
 
-func TestWhoNamesWhatIsWantedAndNoPageIsNoPerson(t *testing.T) {
+func TestWhoTakesNoPageIsNoPerson(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		accept []string
@@ -44,16 +44,16 @@ func TestWhoNamesWhatIsWantedAndNoPageIsNoPerson(t *testing.T) {
 		"nothing said":                  {nil, false},
 		"an empty line":                 {[]string{""}, false},
 		"a JSON client":                 {[]string{"application/json"}, true},
-		"axios":                         {[]string{"application/json, text/plain, */*"}, true},
-		"a picture":                     {[]string{"image/png,image/*;q=0.8,*/*;q=0.5"}, true},
+		"axios":                         {[]string{"application/json, text/plain, */*"}, false},
+		"a picture":                     {[]string{"image/png,image/*;q=0.8"}, true},
 		"JSON, a page if it must be":    {[]string{"application/json, text/html;q=0.1"}, false},
 		"any text":                      {[]string{"text/*"}, false},
 		"XHTML alone":                   {[]string{"application/xhtml+xml"}, false},
-		"anything but a page":           {[]string{"*/*, text/html;q=0"}, true},
+		"anything but a page":           {[]string{"*/*, text/html;q=0, application/xhtml+xml;q=0"}, true},
 		"in capitals and with blanks":   {[]string{" TEXT/HTML ; charset=utf-8"}, false},
 		"in two lines":                  {[]string{"application/json", "text/html"}, false},
 	} {
-		if got := namesNoPage(tt.accept); got != tt.want {
+		if got := takesNoPage(tt.accept); got != tt.want {
 			t.Errorf("%s: got %v, want %v", name, got, tt.want)
 		}
 	}

@@ -80,7 +80,7 @@ func isScript(h http.Header) bool {
 	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode != "navigate"
 	}
-	return h.Get("Rsc") != "" || strings.EqualFold(h.Get("X-Requested-With"), "XMLHttpRequest") || namesNoPage(h["Accept"])
+	return h.Get("Rsc") != "" || strings.EqualFold(h.Get("X-Requested-With"), "XMLHttpRequest") || takesNoPage(h["Accept"])
 }
 
 // isFramed finds what a page embeds. Our pages cannot be shown there and providers refuse it, but each would push out a sign-in that a person

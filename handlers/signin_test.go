@@ -125,8 +125,8 @@ func TestWhatNobodyNavigatedToBeginsNoSignIn(t *testing.T) {
 		{"RSC: 1", 401},
 		{"X-Requested-With: XMLHttpRequest", 401},
 		{"Accept: application/json", 401},
-		{"Accept: application/json, text/plain, */*", 401},
-		{"Accept: image/avif,image/webp,*/*;q=0.8", 401},
+		{"Accept: image/avif,image/webp", 401},
+		{"Accept: application/json, text/plain, */*", 302}, // what some HTTP clients send for everything
 		{"Sec-Fetch-Dest: iframe", 401},
 		{"Sec-Fetch-Dest: frame", 401},
 		{"Sec-Fetch-Dest: embed", 401},
