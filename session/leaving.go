@@ -13,8 +13,8 @@ const (
 	leavingLangVersion = 2 // time, language, returnTo
 )
 
-// Leave gives the cookie that remembers where a sign-out leads, and in which language the page at its end is; either may be "". Cognito's logout echoes no state, so the browser carries the
-// note to the sign-out callback itself. It is good for PendingLife.
+// Leave gives the cookie that remembers where a sign-out leads, and in which language the page at its end is; either may be "". Cognito's
+// logout echoes no state, so the browser carries the note to the sign-out callback itself. It is good for PendingLife.
 func (m *Manager) Leave(returnTo, lang string) ([]*http.Cookie, error) {
 	if err := (Errand{ReturnTo: returnTo, Lang: lang}).check(); err != nil {
 		return nil, err

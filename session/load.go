@@ -11,8 +11,8 @@ import (
 // Load gives the session that the browser brought in its Cookie header lines. ErrNone: it brought none. ErrUnreadable: what
 // it brought is none of ours. *Ended: the session is over. A store that does not answer never ends a session: in cookie mode its
 // revocations are then not seen, which is observed as EventRevocationBlind; in server mode the answer is *Unavailable. Nor does one that
-// takes no writes: what it could not be told of is no idleness. *Unavailable it is, in
-// both modes, of a cookie that may be sealed under a key which was stored a moment ago and may not be read yet.
+// takes no writes: what it could not be told of is no idleness. *Unavailable it is, in both modes, of a cookie that may be sealed under a
+// key which was stored a moment ago and may not be read yet.
 func (m *Manager) Load(ctx context.Context, header []string) (*Session, error) {
 	all := m.ours(header)
 	found := false
