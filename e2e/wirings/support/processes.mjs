@@ -12,18 +12,27 @@ const NOBODY = 65534;
 
 const isRoot = process.getuid() === 0;
 
-// freePorts gives n ports on which nobody listens. All are held until the last is found, so that they differ.
+const running = new Set();
+process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
+let lastPort = Math.floor(Math.random() * 9_000);
+
+// freePorts gives n ports on which nobody listens. They are none of those that the system gives to connections (from 32768 on with
+// Linux): one of them could be taken before the process that is to listen there has begun.
 export async function freePorts(n) {
-  const held = await Promise.all(
-    Array.from({ length: n }, () => new Promise((resolve, reject) => {
-      const server = createServer();
-      server.once("error", reject).listen(0, "127.0.0.1", () => resolve(server));
-    })),
-  );
-  const ports = held.map((server) => server.address().port);
-  await Promise.all(held.map((server) => new Promise((done) => server.close(done))));
+  const ports = [];
+  for (let tries = 0; ports.length < n; tries++) {
+    if (tries > 1_000) throw new Error("no port is free");
+    const port = 11_000 + (lastPort++ % 9_000); // browsers refuse 10080
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
 }
+
+const isFree = (port) => new Promise((resolve) => {
+  const server = createServer();
+  server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+});
 
 // temporary gives a folder that exists until its remove() is called.
 export async function temporary() {
@@ -41,8 +50,7 @@ export async function start({ name, command, args = [], env = {}, cwd, ready, as
   const hear = (chunk) => (said = (said + chunk).slice(-100_000));
   child.stdout.on("data", hear);
   child.stderr.on("data", hear);
-  const killed = () => child.kill("SIGKILL");
-  process.once("exit", killed);
+  running.add(child);
   const ended = new Promise((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(code ?? signal));
@@ -50,11 +58,11 @@ export async function start({ name, command, args = [], env = {}, cwd, ready, as
   let over;
   ended.then((how) => (over = String(how)));
   const stop = async () => {
-    process.off("exit", killed);
     child.kill("SIGTERM");
-    const patience = setTimeout(killed, STOP_LIMIT);
+    const patience = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT);
     await ended;
     clearTimeout(patience);
+    running.delete(child);
   };
   const limit = Date.now() + START_LIMIT;
   for (;;) {
