@@ -84,7 +84,8 @@ func (RefreshRequest) GoString() string { return redacted }
 func (RefreshRequest) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // Exchange redeems the code of a callback. The callback's issuer is checked first, the ID token is demanded and
-// verified in full, and where max_age was asked for, so is auth_time in it. A code is sent once: when the answer is lost the sign-in has to start anew.
+// verified in full, and where max_age was asked for, so is auth_time in it. A code is sent once: when the answer is lost
+// the sign-in has to start anew.
 //
 // The exchange is made here and not by x/oauth2, which reads text/plain as a form, cuts long answers in silence,
 // and puts bodies in its errors.

@@ -3,21 +3,20 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"vestibule/idp/devidp"
+	"vestibule/kv/kvtest/testproc"
 	"vestibule/secret"
 )
 
@@ -77,23 +76,14 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-var lastPort atomic.Uint32
-
-func init() { lastPort.Store(rand.Uint32N(10_000)) }
-
-// freeAddress is one that nobody else is given here, and so are the two ports after it, which a published demo takes. It is none of those that systems give to connections and to who asks for any port
-// (from 32768 on with Linux): one of them could be taken before the process that is to listen there has begun.
+// freeAddress is one that nobody else is given here: see testproc.FreePort.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20_000+lastPort.Add(3)%12_000)
-		if l, err := net.Listen("tcp", address); err == nil {
-			_ = l.Close()
-			return address
-		}
+	port, err := testproc.FreePort()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return ""
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // newBrowser keeps cookies and follows redirects; connections are closed with the test.

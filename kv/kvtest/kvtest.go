@@ -1,5 +1,6 @@
 // Package kvtest proves that a store and a feed keep the contracts of package kv. A new store is one package and one call each
-// of Run and RunFeed, and of RunNoWrites if it can be brought to refuse them; nothing here knows how a store works. It also holds Faulty, a store that fails on request, for those who live on a store.
+// of Run and RunFeed, and of RunNoWrites if it can be brought to refuse them; nothing here knows how a store works. It also holds Faulty,
+// a store that fails on request, for those who live on a store.
 package kvtest
 
 import (

@@ -8,7 +8,6 @@
 package dynamodbtest
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +22,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vestibule/kv/kvtest/testproc"
 )
 
 const (
@@ -33,10 +34,6 @@ const (
 
 // Region is what URLs name; the server takes any.
 const Region = "eu-west-1"
-
-// keeper runs a server and ends it when its own input ends, which happens at the latest when the test's process does. Its
-// output is the server's alone after the first line, so that the end of the one is the end of the other.
-const keeper = `"$@" & echo "pid $!"; exec >/dev/null; read -r _; kill -9 $! 2>/dev/null; wait`
 
 // forgiving keeps dynalite alive when a client goes in the middle of a request, as one does that is killed: it would take that for a
 // fault of its own and end.
@@ -49,9 +46,7 @@ type Server struct {
 	t      testing.TB
 	script string
 	tables atomic.Int64
-	stdin  io.Closer
-	cmd    *exec.Cmd
-	pid    int
+	server testproc.Process
 }
 
 // Start runs a server until the test ends. Where node or dynalite is missing the test is skipped, and fails under CI=true.
@@ -69,7 +64,7 @@ func Start(t testing.TB) *Server {
 	}
 	t.Cleanup(s.Stop)
 	for range attempts {
-		if s.Port, err = freePort(); err != nil {
+		if s.Port, err = testproc.FreePort(); err != nil {
 			t.Fatal(err)
 		}
 		if err = s.run(); err == nil {
@@ -177,14 +172,7 @@ func (s *Server) Try(operation, body string) (string, error) {
 }
 
 // Stop kills the server without warning. It may be called more than once.
-func (s *Server) Stop() {
-	if s.cmd == nil {
-		return
-	}
-	_ = s.stdin.Close()
-	_ = s.cmd.Wait()
-	s.cmd = nil
-}
+func (s *Server) Stop() { s.server.Stop() }
 
 // Restart kills the server and starts it anew at the same address, with nothing in it.
 func (s *Server) Restart() {
@@ -203,54 +191,12 @@ func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(what syscall.Signal) {
 	s.t.Helper()
-	if err := syscall.Kill(s.pid, what); err != nil {
+	if err := s.server.Signal(what); err != nil {
 		s.t.Fatalf("signal dynalite: %v", err)
 	}
 }
 
-func (s *Server) run() (err error) {
-	s.cmd = exec.Command("sh", "-c", keeper, "dynamodbtest", "node", "--import", forgiving, s.script, "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--createTableMs", "1")
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
-		return err
-	}
-	if err := s.cmd.Start(); err != nil {
-		s.cmd = nil
-		return err
-	}
-	if err := s.await(out); err != nil {
-		s.Stop()
-		return err
-	}
-	return nil
-}
-
-// await reads what the server says until it is ready or has given up; what it says later is thrown away.
-func (s *Server) await(out io.Reader) error {
-	late := time.AfterFunc(startLimit, func() { _ = s.stdin.Close() })
-	defer late.Stop()
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		line := lines.Text()
-		if pid, is := strings.CutPrefix(line, "pid "); is {
-			s.pid, _ = strconv.Atoi(pid)
-		}
-		if strings.Contains(line, "listening at") {
-			go func() { _, _ = io.Copy(io.Discard, out) }()
-			return nil
-		}
-	}
-	return errors.New("it ended before it listened")
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+func (s *Server) run() error {
+	return s.server.Run(startLimit, func(line string) bool { return strings.Contains(line, "listening at") },
+		"node", "--import", forgiving, s.script, "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--createTableMs", "1")
 }

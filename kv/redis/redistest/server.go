@@ -8,9 +8,7 @@
 package redistest
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -20,16 +18,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vestibule/kv/kvtest/testproc"
 )
 
 const (
 	startLimit = 20 * time.Second // a start takes some 20 ms on an idle machine
 	attempts   = 5                // another process may take the free port first
 )
-
-// keeper runs a server and ends it when its own input ends, which happens at the latest when the test's process does. Its
-// output is the server's alone after the first line, so that the end of the one is the end of the other.
-const keeper = `"$@" & echo "pid $!"; exec >/dev/null; read -r _; kill -9 $! 2>/dev/null; wait`
 
 // Config configures Start; its zero value is a plain server without a password.
 type Config struct {
@@ -53,9 +49,7 @@ type Server struct {
 
 	t      testing.TB
 	config Config
-	stdin  io.Closer
-	cmd    *exec.Cmd
-	pid    int
+	server testproc.Process
 }
 
 // Start runs a server until the test ends. Where redis-server is missing the test is skipped, and fails under CI=true.
@@ -77,10 +71,10 @@ func Start(t testing.TB, c Config) *Server {
 	t.Cleanup(s.Stop)
 	var err error
 	for range attempts {
-		if s.Port, err = freePort(); err != nil {
+		if s.Port, err = testproc.FreePort(); err != nil {
 			t.Fatal(err)
 		}
-		if s.Bus, err = freePort(); err != nil {
+		if s.Bus, err = testproc.FreePort(); err != nil {
 			t.Fatal(err)
 		}
 		if err = s.run(); err == nil {
@@ -98,14 +92,7 @@ func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.It
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
 // Stop kills the server without warning. It may be called more than once.
-func (s *Server) Stop() {
-	if s.cmd == nil {
-		return
-	}
-	_ = s.stdin.Close()
-	_ = s.cmd.Wait()
-	s.cmd = nil
-}
+func (s *Server) Stop() { s.server.Stop() }
 
 // Restart kills the server and starts it anew at the same address, with nothing in it.
 func (s *Server) Restart() {
@@ -131,37 +118,21 @@ func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(what syscall.Signal) {
 	s.t.Helper()
-	if err := syscall.Kill(s.pid, what); err != nil {
+	if err := s.server.Signal(what); err != nil {
 		s.t.Fatalf("signal redis-server: %v", err)
 	}
 }
 
-func (s *Server) run() (err error) {
+func (s *Server) run() error {
 	conf := filepath.Join(s.Dir, "redis.conf") // a Sentinel writes into it
 	if err := os.WriteFile(conf, []byte(s.settings()), 0o600); err != nil {
 		return err
 	}
-	args := []string{"-c", keeper, "redistest", "redis-server", conf}
+	command := []string{"redis-server", conf}
 	if s.config.Sentinel {
-		args = append(args, "--sentinel")
+		command = append(command, "--sentinel")
 	}
-	s.cmd = exec.Command("sh", args...)
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
-		return err
-	}
-	if err := s.cmd.Start(); err != nil {
-		s.cmd = nil
-		return err
-	}
-	if err := s.await(out); err != nil {
-		s.Stop()
-		return err
-	}
-	return nil
+	return s.server.Run(startLimit, isReady, command...)
 }
 
 func (s *Server) settings() string {
@@ -180,31 +151,6 @@ func (s *Server) settings() string {
 	return strings.NewReplacer("{dir}", s.Dir, "{port}", strconv.Itoa(s.Port)).Replace(all)
 }
 
-// await reads what the server says until it is ready or has given up; what it says later is thrown away.
-func (s *Server) await(out io.Reader) error {
-	late := time.AfterFunc(startLimit, func() { _ = s.stdin.Close() })
-	defer late.Stop()
-	var said strings.Builder
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		line := lines.Text()
-		if pid, is := strings.CutPrefix(line, "pid "); is {
-			s.pid, _ = strconv.Atoi(pid)
-		}
-		fmt.Fprintln(&said, line)
-		if strings.Contains(line, "Ready to accept connections") || strings.Contains(line, "+monitor master") {
-			go func() { _, _ = io.Copy(io.Discard, out) }()
-			return nil
-		}
-	}
-	return fmt.Errorf("it ended: %s", said.String())
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+func isReady(line string) bool {
+	return strings.Contains(line, "Ready to accept connections") || strings.Contains(line, "+monitor master")
 }
