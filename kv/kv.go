@@ -1,6 +1,6 @@
 // Package kv is the small expiring key-value contract on which replicas agree: refresh leases and their results, revocations,
-// used sign-ins. It owns the contract, the lease built on it, the form that lives in one process (Memory), and the Guard before remote ones; every other
-// store is a package of its own that passes kvtest. It refuses to know what the values mean: callers seal what is secret.
+// used sign-ins. It owns the contract, the lease built on it, the form that lives in one process (Memory), and the Guard before remote ones;
+// every other store is a package of its own that passes kvtest. It refuses to know what the values mean: callers seal what is secret.
 //
 //	Put(If: Absent) → version v1 → Put(If: v1) → version v2 > v1 → … → expired = unknown
 //

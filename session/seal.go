@@ -77,10 +77,11 @@ func (s *sealer) changed(ctx context.Context, before uint64) bool {
 	return s.version() != before
 }
 
-// undecided says that one of the values, which came at that moment and which no key opens, may be sealed under a key that was stored after the last
-// read and that a floor between reads, or their failure, kept from being read: another replica that has just started seals with it. It is unauthenticated,
-// so it must do good to honest cookies only: it takes a date from the value, and a value that is dated before the last read is
-// decided, whatever else arrives and keeps the floor up. Who forges dates is told to come again, he alone, and never costs a read.
+// undecided says that one of the values, which came at that moment and which no key opens, may be sealed under a key that was stored after
+// the last read and that a floor between reads, or their failure, kept from being read: another replica that has just started seals with
+// it. It is unauthenticated, so it must do good to honest cookies only: it takes a date from the value, and a value that is dated before
+// the last read is decided, whatever else arrives and keeps the floor up. Who forges dates is told to come again, he alone, and never
+// costs a read.
 func (s *sealer) undecided(at time.Time, values ...string) bool {
 	known, follows := s.ring.LastRead()
 	if !follows || !known.Before(at) {

@@ -1,6 +1,7 @@
 // Package session is what a signed-in browser holds: the sealed cookie and its chunks, or a ticket for what the store keeps, pending
-// sign-ins, the coordinated refresh, and the end of it all, on every replica. It owns the cookies' format and the rule that a refresh token is spent exactly once. It
-// refuses to know HTTP requests (it reads Cookie header lines and returns cookies to set) and OAuth (a Provider is asked).
+// sign-ins, the coordinated refresh, and the end of it all, on every replica. It owns the cookies' format and the rule that a refresh token
+// is spent exactly once. It refuses to know HTTP requests (it reads Cookie header lines and returns cookies to set) and OAuth (a Provider
+// is asked).
 //
 //	Begin → Take → Start → cookie → Load → Fresh (due? one flight per session → lease in kv → Provider.Refresh → result) → End
 //
